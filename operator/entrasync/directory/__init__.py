@@ -1,0 +1,1 @@
+"""Active Directory over LDAP: the only package that imports ldap3."""

@@ -1,0 +1,1 @@
+"""The sync itself: scope, flows, plan, brakes and export order; pure where it can be."""

@@ -1,0 +1,1 @@
+"""Connector spaces and checkpoints of one sync, in SQLite."""
