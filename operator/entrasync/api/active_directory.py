@@ -1,0 +1,135 @@
+"""ActiveDirectory: an Active Directory domain, how to reach it and whom to bind as."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from entrasync.api.common import (
+    ApiModel,
+    Conditions,
+    DistinguishedName,
+    PemText,
+    PrinterColumn,
+    Resource,
+    ResourceDefinition,
+    ResourceName,
+    SecretKey,
+    SecretReference,
+    StatusModel,
+    rule,
+)
+
+
+class CaProviderType(StrEnum):
+    """Where a CA certificate is kept."""
+
+    CONFIG_MAP = "ConfigMap"
+    SECRET = "Secret"  # noqa: S105  - the name of a Kubernetes kind
+
+
+class CaProvider(ApiModel):
+    """A CA certificate kept in another object of the namespace."""
+
+    type: CaProviderType
+    """`ConfigMap` or `Secret`."""
+    name: ResourceName
+    """Name of that object."""
+    key: SecretKey = "ca.crt"
+    """Key within it. Default `ca.crt`."""
+
+
+class ActiveDirectorySpec(ApiModel):
+    """Servers, base, credential and trust of one Active Directory."""
+
+    validations: ClassVar[tuple[dict[str, str], ...]] = (
+        rule(
+            "!(has(self.caProvider) && has(self.caBundle))",
+            "`caProvider` may not be specified when `caBundle` is: choose one",
+            ".caProvider",
+        ),
+        rule(
+            "self.startTLS || self.servers.all(s, s.startsWith('ldaps://'))",
+            "`startTLS` must be true when a server begins with ldap://: nothing is read unencrypted",
+            ".startTLS",
+        ),
+        rule(
+            "!self.startTLS || self.servers.all(s, s.startsWith('ldap://'))",
+            "`startTLS` must not be true with ldaps:// servers, which are encrypted from the start",
+            ".startTLS",
+        ),
+    )
+
+    servers: Annotated[
+        list[
+            Annotated[
+                str, Field(max_length=253, pattern=r"^ldaps?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$")
+            ]
+        ],
+        Field(min_length=1, max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+    ]
+    """Domain controllers in the order they are tried, for example `ldaps://dc1.contoso.test`."""
+    base_dn: DistinguishedName | None = Field(default=None, alias="baseDN")
+    """Where reading begins. Default: the server's defaultNamingContext."""
+    bind_secret_ref: SecretReference
+    """Secret of type kubernetes.io/basic-auth with `username` (user@domain or DN) and `password`."""
+    start_tls: bool = Field(default=False, alias="startTLS")
+    """Encrypt an ldap:// connection before the bind. Must be true with ldap:// servers."""
+    ca_provider: CaProvider | None = None
+    """Object that holds the CA certificate of the servers. Default: the system's CAs."""
+    ca_bundle: PemText | None = None
+    """PEM certificates of the servers' CA, inline."""
+
+
+class ActiveDirectoryStatus(StatusModel):
+    """What the last check found."""
+
+    observed_generation: int | None = None
+    """Generation of the spec this status speaks of."""
+    server: Annotated[str, Field(max_length=253)] | None = None
+    """Server the last check or run read from."""
+    domain: Annotated[str, Field(max_length=253)] | None = None
+    """DNS name of the domain."""
+    functional_level: Annotated[str, Field(max_length=32)] | None = None
+    """Functional level of the domain."""
+    delta_method: Annotated[str, Field(max_length=32)] | None = None
+    """How changes are read: `DirSync` or `FullComparison`."""
+    delta_method_reason: Annotated[str, Field(max_length=256)] | None = None
+    """Why that method was chosen."""
+    last_check_time: Annotated[str, Field(max_length=64)] | None = None
+    """When the last check ended (RFC 3339)."""
+    last_check_generation: int | None = None
+    """Generation the last check looked at."""
+    conditions: Conditions = Field(default_factory=list)
+    """Ready; Reconciling and Stalled while they hold."""
+
+
+class ActiveDirectory(Resource):
+    """An Active Directory to sync from."""
+
+    definition: ClassVar[ResourceDefinition] = ResourceDefinition(
+        kind="ActiveDirectory",
+        plural="activedirectories",
+        singular="activedirectory",
+        short_names=("ad",),
+        columns=(
+            PrinterColumn(name="Domain", type="string", json_path=".status.domain"),
+            PrinterColumn(name="Delta", type="string", json_path=".status.deltaMethod"),
+            PrinterColumn(
+                name="Ready",
+                type="string",
+                json_path='.status.conditions[?(@.type=="Ready")].status',
+            ),
+            PrinterColumn(
+                name="Reason",
+                type="string",
+                json_path='.status.conditions[?(@.type=="Ready")].reason',
+            ),
+            PrinterColumn(name="Age", type="date", json_path=".metadata.creationTimestamp"),
+        ),
+    )
+    kind: Literal["ActiveDirectory"] = "ActiveDirectory"
+    spec: ActiveDirectorySpec
+    status: ActiveDirectoryStatus | None = None

@@ -1,0 +1,113 @@
+"""The result of a run: versioned JSON that fits a container's termination message.
+
+The runner writes it, the operator reads it; both sides parse defensively. It carries anchors and
+codes, never names, secrets or values of attributes.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Final, Literal
+
+from pydantic import Field
+
+from entrasync.api.active_directory import ActiveDirectoryStatus
+from entrasync.api.common import StatusModel
+from entrasync.api.directory_sync import BlockedPlan, OrphanCounts, OwnedObjects, PinnedScope
+from entrasync.api.entra_tenant import Company
+from entrasync.api.sync_run import Changes, ObjectError, RequestCounts, SourceRead
+
+MAX_RESULT_BYTES: Final = 4096
+"""Kubernetes keeps at most this much of a container's termination message."""
+
+_DROPPABLE: Final = ("timings", "scopes", "errors", "company", "directory")
+"""Members given up, in this order, until a result fits."""
+
+
+class DirectoryFacts(StatusModel):
+    """What a run or check learnt of the directory."""
+
+    server: str | None = None
+    domain: str | None = None
+    functional_level: str | None = None
+    delta_method: str | None = None
+    delta_method_reason: str | None = None
+
+    def apply_to(self, status: ActiveDirectoryStatus) -> None:
+        """Copies these facts onto an ActiveDirectory's status."""
+        status.server = self.server
+        status.domain = self.domain
+        status.functional_level = self.functional_level
+        status.delta_method = self.delta_method
+        status.delta_method_reason = self.delta_method_reason
+
+
+class CheckOutcome(StatusModel):
+    """How one half of a check ended: the tenant's or the directory's."""
+
+    ok: bool
+    reason: str
+    message: str = ""
+
+
+class RunResult(StatusModel):
+    """All a run says of itself."""
+
+    v: Literal[1] = 1
+    outcome: Literal["Succeeded", "SucceededWithErrors", "Blocked", "Failed", "Cancelled"]
+    reason: str
+    """CamelCase reason of the outcome, `Synchronized` when all is well."""
+    message: str = ""
+    resource: str = ""
+    """`Kind/name` of the resource to look at, when the run failed on its configuration."""
+    permanent: bool = False
+    """Whether a person must act before another try can help."""
+    mode: str = ""
+    scope: str | None = None
+    endpoint_version: str | None = None
+    endpoint_url: str | None = None
+    plan_digest: str | None = None
+    changes: Changes | None = None
+    source: SourceRead | None = None
+    requests: RequestCounts | None = None
+    errors: list[ObjectError] = Field(default_factory=list)
+    error_count: int = 0
+    objects: OwnedObjects | None = None
+    orphans: OrphanCounts | None = None
+    scopes: list[PinnedScope] = Field(default_factory=list)
+    blocked_plan: BlockedPlan | None = None
+    approval_used: str | None = None
+    """Digest of the approval this run used up."""
+    timings: dict[str, str] | None = None
+    company: Company | None = None
+    directory: DirectoryFacts | None = None
+    tenant_check: CheckOutcome | None = None
+    directory_check: CheckOutcome | None = None
+
+    def to_message(self) -> str:
+        """The result as JSON of at most 4,096 bytes; optional members are dropped until it fits."""
+        data = self.model_dump(by_alias=True, exclude_none=True, exclude_defaults=False)
+        text = _compact(data)
+        for name in _DROPPABLE:
+            if len(text.encode()) <= MAX_RESULT_BYTES:
+                break
+            data.pop(name, None)
+            text = _compact(data)
+        if len(text.encode()) > MAX_RESULT_BYTES:
+            data["message"] = data["message"].encode()[:512].decode(errors="ignore")
+            if "blockedPlan" in data:
+                data["blockedPlan"]["sample"] = []
+            text = _compact(data)
+        return text
+
+    @classmethod
+    def from_message(cls, text: str) -> RunResult | None:
+        """Reads a termination message; `None` when it is not a result (cut off, a crash log, ...)."""
+        try:
+            return cls.model_validate_json(text)
+        except ValueError:
+            return None
+
+
+def _compact(data: object) -> str:
+    return json.dumps(data, separators=(",", ":"), ensure_ascii=False)

@@ -1,0 +1,296 @@
+"""SyncRun: one run of a sync, or one check of a tenant or directory."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, ClassVar, Final, Literal
+
+from pydantic import Field
+
+from entrasync.api.common import (
+    ApiModel,
+    Conditions,
+    Digest,
+    LocalReference,
+    PrinterColumn,
+    Resource,
+    ResourceDefinition,
+    StatusModel,
+    rule,
+)
+
+TRIGGER_LABEL: Final = "entrasync.dev/trigger"
+SYNC_LABEL: Final = "entrasync.dev/sync"
+RUN_LABEL: Final = "entrasync.dev/run"
+REQUEST_ANNOTATION: Final = "entrasync.dev/run-requested-at"
+
+
+class RunMode(StrEnum):
+    """What a run does."""
+
+    APPLY = "Apply"
+    PREVIEW = "Preview"
+    CHECK = "Check"
+
+
+class RunScope(StrEnum):
+    """What a run reads and evaluates."""
+
+    DELTA = "Delta"
+    FULL = "Full"
+
+
+class RunPhase(StrEnum):
+    """Where a run is."""
+
+    QUEUED = "Queued"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    BLOCKED = "Blocked"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+
+
+class Trigger(StrEnum):
+    """Why a run was made."""
+
+    SCHEDULE = "Schedule"
+    SPEC_CHANGE = "SpecChange"
+    ANNOTATION = "Annotation"
+    MANUAL = "Manual"
+    CHECK = "Check"
+
+
+ENDED_PHASES: Final = frozenset(
+    {RunPhase.SUCCEEDED, RunPhase.BLOCKED, RunPhase.FAILED, RunPhase.CANCELLED}
+)
+
+
+class SyncRunSpec(ApiModel):
+    """What to run. Immutable, but for `cancel`."""
+
+    validations: ClassVar[tuple[dict[str, str], ...]] = (
+        rule(
+            "[has(self.directorySyncRef), has(self.entraTenantRef), has(self.activeDirectoryRef)]"
+            ".filter(x, x).size() == 1",
+            "exactly one of `directorySyncRef`, `entraTenantRef` and `activeDirectoryRef` must be"
+            " specified",
+        ),
+        rule(
+            "has(self.directorySyncRef) || (has(self.mode) && self.mode == 'Check')",
+            "`mode` must be Check when `entraTenantRef` or `activeDirectoryRef` is specified",
+            ".mode",
+        ),
+        rule(
+            "has(self.directorySyncRef) == has(oldSelf.directorySyncRef)"
+            " && (!has(self.directorySyncRef) || self.directorySyncRef == oldSelf.directorySyncRef)"
+            " && has(self.entraTenantRef) == has(oldSelf.entraTenantRef)"
+            " && (!has(self.entraTenantRef) || self.entraTenantRef == oldSelf.entraTenantRef)"
+            " && has(self.activeDirectoryRef) == has(oldSelf.activeDirectoryRef)"
+            " && (!has(self.activeDirectoryRef)"
+            " || self.activeDirectoryRef == oldSelf.activeDirectoryRef)"
+            " && has(self.mode) == has(oldSelf.mode)"
+            " && (!has(self.mode) || self.mode == oldSelf.mode)"
+            " && has(self.scope) == has(oldSelf.scope)"
+            " && (!has(self.scope) || self.scope == oldSelf.scope)"
+            " && has(self.approvedPlan) == has(oldSelf.approvedPlan)"
+            " && (!has(self.approvedPlan) || self.approvedPlan == oldSelf.approvedPlan)",
+            "a SyncRun must not change, but for `cancel`; create a new one",
+        ),
+        rule("!oldSelf.cancel || self.cancel", "`cancel` must not be taken back", ".cancel"),
+    )
+
+    directory_sync_ref: LocalReference | None = None
+    """The DirectorySync to run."""
+    entra_tenant_ref: LocalReference | None = None
+    """The EntraTenant to check."""
+    active_directory_ref: LocalReference | None = None
+    """The ActiveDirectory to check."""
+    mode: RunMode | None = None
+    """`Apply`, `Preview` (plans, never exports) or `Check` (tests credentials and reach). Default:
+    the mode of the sync."""
+    scope: RunScope | None = None
+    """`Delta` or `Full`. Default: what the run finds necessary."""
+    approved_plan: Digest | None = None
+    """Digest of a blocked plan: lets exactly those braked changes through, once."""
+    cancel: bool = False
+    """Ends the run. Cannot be taken back."""
+
+
+class Progress(StatusModel):
+    """How far a run is."""
+
+    stage: Annotated[str, Field(max_length=32)] | None = None
+    """Import, Evaluate, Plan, Export or Confirm."""
+    done: int | None = None
+    """Changes done."""
+    total: int | None = None
+    """Changes in all."""
+
+
+class PlanSummary(StatusModel):
+    """The plan of a run."""
+
+    digest: Annotated[str, Field(max_length=128)] | None = None
+    """Digest of the planned changes."""
+
+
+class KindChanges(StatusModel):
+    """Changes of one kind of object."""
+
+    add: int = 0
+    """Added."""
+    update: int = 0
+    """Updated."""
+    delete: int = 0
+    """Deleted."""
+    failed: int = 0
+    """Refused by the service."""
+
+
+class LinkChanges(StatusModel):
+    """Changes of group membership."""
+
+    add: int = 0
+    """Added."""
+    remove: int = 0
+    """Removed."""
+    failed: int = 0
+    """Refused by the service."""
+
+
+class Changes(StatusModel):
+    """What a run changed, or with Preview would change."""
+
+    users: KindChanges = Field(default_factory=KindChanges)
+    """Users."""
+    groups: KindChanges = Field(default_factory=KindChanges)
+    """Groups."""
+    contacts: KindChanges = Field(default_factory=KindChanges)
+    """Contacts."""
+    links: LinkChanges = Field(default_factory=LinkChanges)
+    """Group membership."""
+
+
+class Totals(StatusModel):
+    """Changes of all kinds of objects together."""
+
+    added: int = 0
+    """Objects added."""
+    updated: int = 0
+    """Objects updated."""
+    deleted: int = 0
+    """Objects deleted."""
+    failed: int = 0
+    """Objects and links refused."""
+
+
+class SourceRead(StatusModel):
+    """What was read from the directory."""
+
+    read: int = 0
+    """Entries read."""
+    method: Annotated[str, Field(max_length=32)] | None = None
+    """`DirSync` or `FullComparison`."""
+
+
+class RequestCounts(StatusModel):
+    """Requests sent to the sync service."""
+
+    export: int = 0
+    """Export requests."""
+    import_: int = Field(default=0, alias="import")
+    """Read-back requests."""
+
+
+class ObjectError(StatusModel):
+    """One object the service refused, or that was withheld."""
+
+    anchor: Annotated[str, Field(max_length=256)] = ""
+    """SourceAnchor of the object."""
+    code: Annotated[str, Field(max_length=128)] = ""
+    """Symbolic code."""
+    message: Annotated[str, Field(max_length=512)] = ""
+    """Cause and remedy."""
+
+
+class EndpointUsed(StatusModel):
+    """The endpoint a run used."""
+
+    version: Annotated[str, Field(max_length=8)] | None = None
+    """`V2` or `V1`."""
+
+
+class SyncRunStatus(StatusModel):
+    """How the run went."""
+
+    observed_generation: int | None = None
+    """Generation of the spec this status speaks of."""
+    phase: Annotated[str, Field(max_length=16)] | None = None
+    """Queued, Running, Succeeded, Blocked, Failed or Cancelled; for people."""
+    trigger: Annotated[str, Field(max_length=16)] | None = None
+    """Why the run was made: Schedule, SpecChange, Annotation, Manual or Check."""
+    mode: Annotated[str, Field(max_length=16)] | None = None
+    """What the run does."""
+    scope: Annotated[str, Field(max_length=16)] | None = None
+    """What the run read: Delta or Full."""
+    start_time: Annotated[str, Field(max_length=64)] | None = None
+    """When its Job was made (RFC 3339)."""
+    completion_time: Annotated[str, Field(max_length=64)] | None = None
+    """When it ended (RFC 3339)."""
+    duration: Annotated[str, Field(max_length=32)] | None = None
+    """Time from start to end."""
+    conditions: Conditions = Field(default_factory=list)
+    """Ready; Complete; Failed; Reconciling and Stalled while they hold."""
+    endpoint: EndpointUsed | None = None
+    """The endpoint used."""
+    progress: Progress | None = None
+    """How far it is."""
+    plan: PlanSummary | None = None
+    """The plan."""
+    changes: Changes | None = None
+    """What it changed."""
+    totals: Totals | None = None
+    """The same, in sum."""
+    source: SourceRead | None = None
+    """What it read."""
+    requests: RequestCounts | None = None
+    """Requests it sent."""
+    errors: Annotated[list[ObjectError], Field(max_length=10)] = Field(default_factory=list)
+    """The first ten objects in error."""
+    error_count: int | None = None
+    """Objects in error."""
+    timings: (
+        Annotated[dict[str, Annotated[str, Field(max_length=32)]], Field(max_length=16)] | None
+    ) = None
+    """Time per stage."""
+    job_name: Annotated[str, Field(max_length=253)] | None = None
+    """Name of its Job."""
+    harvested: bool | None = None
+    """Whether its result has been written onto the resources it speaks of."""
+
+
+class SyncRun(Resource):
+    """One run of a sync, or one check."""
+
+    definition: ClassVar[ResourceDefinition] = ResourceDefinition(
+        kind="SyncRun",
+        plural="syncruns",
+        singular="syncrun",
+        short_names=("srun",),
+        columns=(
+            PrinterColumn(name="Sync", type="string", json_path=".spec.directorySyncRef.name"),
+            PrinterColumn(name="Mode", type="string", json_path=".status.mode"),
+            PrinterColumn(name="Scope", type="string", json_path=".status.scope"),
+            PrinterColumn(name="Phase", type="string", json_path=".status.phase"),
+            PrinterColumn(name="Added", type="integer", json_path=".status.totals.added"),
+            PrinterColumn(name="Updated", type="integer", json_path=".status.totals.updated"),
+            PrinterColumn(name="Deleted", type="integer", json_path=".status.totals.deleted"),
+            PrinterColumn(name="Failed", type="integer", json_path=".status.totals.failed"),
+            PrinterColumn(name="Duration", type="string", json_path=".status.duration"),
+            PrinterColumn(name="Age", type="date", json_path=".metadata.creationTimestamp"),
+        ),
+    )
+    kind: Literal["SyncRun"] = "SyncRun"
+    spec: SyncRunSpec
+    status: SyncRunStatus | None = None
