@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from entrasync.api.common import (
+    DEFAULT_IN_CODE,
     ApiModel,
     Conditions,
     DistinguishedName,
@@ -21,6 +22,10 @@ from entrasync.api.common import (
     StatusModel,
     rule,
 )
+
+ServerUrl = Annotated[
+    str, Field(max_length=253, pattern=r"^ldaps?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$")
+]
 
 
 class CaProviderType(StrEnum):
@@ -37,7 +42,7 @@ class CaProvider(ApiModel):
     """`ConfigMap` or `Secret`."""
     name: ResourceName
     """Name of that object."""
-    key: SecretKey = "ca.crt"
+    key: Annotated[SecretKey, Field(json_schema_extra={DEFAULT_IN_CODE: True})] = "ca.crt"
     """Key within it. Default `ca.crt`."""
 
 
@@ -52,7 +57,7 @@ class ActiveDirectorySpec(ApiModel):
         ),
         rule(
             "self.startTLS || self.servers.all(s, s.startsWith('ldaps://'))",
-            "`startTLS` must be true when a server begins with ldap://: nothing is read unencrypted",
+            "`startTLS` must be true when a server begins with ldap://: nothing is read in clear",
             ".startTLS",
         ),
         rule(
@@ -74,7 +79,7 @@ class ActiveDirectorySpec(ApiModel):
     base_dn: DistinguishedName | None = Field(default=None, alias="baseDN")
     """Where reading begins. Default: the server's defaultNamingContext."""
     bind_secret_ref: SecretReference
-    """Secret of type kubernetes.io/basic-auth with `username` (user@domain or DN) and `password`."""
+    """Secret of type kubernetes.io/basic-auth: `username` (user@domain or DN) and `password`."""
     start_tls: bool = Field(default=False, alias="startTLS")
     """Encrypt an ldap:// connection before the bind. Must be true with ldap:// servers."""
     ca_provider: CaProvider | None = None

@@ -88,12 +88,13 @@ class AzureCloudSpec(ApiModel):
             "self.environment == 'Custom' || self.loginAuthority in ["
             + ", ".join(f"'{host}'" for host in MICROSOFT_LOGIN_HOSTS)
             + "]",
-            "`loginAuthority` must be one of Microsoft's login hosts unless `environment` is Custom",
+            "`loginAuthority` must be a login host of Microsoft unless `environment` is Custom",
             ".loginAuthority",
         ),
         rule(
-            "self.environment != 'Germany' || !self.syncService.endpoints.exists(e, e.version == 'V2')",
-            "Azure Germany never offered the V2 endpoint: `syncService.endpoints` must list V1 only",
+            "self.environment != 'Germany'"
+            " || !self.syncService.endpoints.exists(e, e.version == 'V2')",
+            "Azure Germany never offered V2: `syncService.endpoints` must list V1 only",
             ".syncService.endpoints",
         ),
         rule(

@@ -29,6 +29,10 @@ DistinguishedName = Annotated[
 PemText = Annotated[str, Field(max_length=65536, pattern="-----BEGIN CERTIFICATE-----")]
 SecretKey = Annotated[str, Field(min_length=1, max_length=253, pattern="^[-._a-zA-Z0-9]+$")]
 
+DEFAULT_IN_CODE: Final = "x-default-in-code"
+"""Marks a field whose default stays out of the schema: inside a list or a one-of group a schema
+default breaks the one-of rule, or shows as drift in GitOps tools."""
+
 
 def rule(expression: str, message: str, field_path: str | None = None) -> dict[str, str]:
     """One CEL rule of a schema (`x-kubernetes-validations`).
@@ -64,7 +68,7 @@ class ApiModel(BaseModel):
 
 
 class StatusModel(BaseModel):
-    """Base of everything the operator writes: tolerant, so that older operators read newer status."""
+    """Base of everything the operator writes: tolerant, so that old operators read newer status."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -180,4 +184,8 @@ class Resource(BaseModel):
 
     def to_manifest(self) -> dict[str, Any]:
         """The resource as a Kubernetes object (camelCase, absent members left out)."""
-        return self.model_dump(by_alias=True, exclude_none=True)
+        manifest = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        manifest["metadata"] = self.metadata.model_dump(
+            mode="json", by_alias=True, exclude_none=True, exclude_defaults=True
+        )
+        return manifest

@@ -103,7 +103,7 @@ class Schedule(ApiModel):
     )
 
     interval: Duration | None = None
-    """Time from the start of one run to the next, for example `30m`. At least `10s`. Default `30m`."""
+    """Time from one start to the next, for example `30m`. At least `10s`. Default `30m`."""
     cron: Annotated[str, Field(max_length=128, pattern=r"^\S+( +\S+){4}$")] | None = None
     """Five-field cron expression, instead of `interval`."""
     time_zone: Annotated[str, Field(max_length=64)] | None = None

@@ -102,7 +102,7 @@ class RunResult(StatusModel):
 
     @classmethod
     def from_message(cls, text: str) -> RunResult | None:
-        """Reads a termination message; `None` when it is not a result (cut off, a crash log, ...)."""
+        """Reads a termination message; `None` when it is no result (cut off, a crash)."""
         try:
             return cls.model_validate_json(text)
         except ValueError:
