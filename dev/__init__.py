@@ -1,0 +1,1 @@
+"""Development tools: the local cluster, the images, the demo and generated files."""
