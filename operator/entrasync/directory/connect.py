@@ -1,0 +1,145 @@
+"""Connect to the first server that can be reached, verify it, bind once."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import structlog
+from ldap3 import NONE, SAFE_SYNC, SIMPLE, Connection, Server
+from ldap3.core.exceptions import LDAPExceptionError, LDAPStartTLSError
+
+from entrasync.directory.link import Link
+from entrasync.directory.tls import VerifiedTls, not_trusted
+from entrasync.errors import BindRejectedError, ConfigurationError, TransientError
+
+if TYPE_CHECKING:
+    from entrasync.directory.model import DirectoryConfig
+
+_SUCCESS = 0
+_NOT_NOW = frozenset({51, 52})
+"""Busy and unavailable: nobody looked at the credentials, so another server may be asked."""
+
+log = structlog.get_logger()
+
+
+class _UnreachableError(Exception):
+    """This server cannot be used now, the next one may."""
+
+
+def connect(config: DirectoryConfig) -> Link:
+    """Give a bound connection to the first server of the list that answers.
+
+    Raises:
+        BindRejectedError: the credentials were refused; no other server was asked.
+        ConfigurationError: a certificate is not trusted, or an address cannot be used.
+        TransientError: no server can be reached.
+    """
+    for url in config.servers:
+        _check_address(url, config)
+    if not config.bind_user or not config.bind_password:
+        # a simple bind without a password succeeds as nobody (RFC 4513, 5.1.2)
+        raise _bind_rejected("The user name or the password is empty.", config)
+    failures = []
+    for url in config.servers:
+        try:
+            return _connect_to(url, config)
+        except _UnreachableError as error:
+            log.info("server_unreachable", server=url, error=str(error))
+            failures.append(f"{url} ({error})")
+    raise TransientError(
+        "ServerUnreachable",
+        f"No server can be reached: {', '.join(failures) or 'none is given'}. "
+        "Check the addresses, the network and that a domain controller is up.",
+        resource=config.resource,
+        field="spec.servers",
+    )
+
+
+def _connect_to(url: str, config: DirectoryConfig) -> Link:
+    tls = VerifiedTls(config.ca_pem, resource=config.resource)
+    connection = _build_connection(url, tls, config)
+    try:
+        _open_with_tls(connection)
+        _, result, _, _ = connection.bind(read_server_info=False)
+    except (OSError, LDAPExceptionError) as error:
+        _close(connection)
+        if tls.refusal is not None:
+            raise not_trusted(tls.refusal, url, config.resource) from error
+        raise _UnreachableError(_kind_of(error)) from error
+    if result["result"] == _SUCCESS:
+        return Link(connection, url=url, resource=config.resource)
+    _close(connection)
+    if result["result"] in _NOT_NOW:
+        raise _UnreachableError("it is busy")
+    raise _bind_rejected(
+        f"{url} refused the bind (LDAP result {result['result']}).",
+        config,
+    )
+
+
+def _open_with_tls(connection: Connection) -> None:
+    connection.open(read_server_info=False)
+    if connection.server.ssl:
+        return
+    connection.start_tls(read_server_info=False)
+    if not connection.tls_started:  # never go on to the bind in clear
+        raise LDAPStartTLSError("TLS could not be started")
+
+
+def _build_connection(url: str, tls: VerifiedTls, config: DirectoryConfig) -> Connection:
+    server = Server(
+        url,
+        tls=tls,
+        get_info=NONE,
+        connect_timeout=config.connect_timeout,
+        allowed_referral_hosts=[],
+    )
+    return Connection(
+        server,
+        user=config.bind_user,
+        password=config.bind_password,
+        authentication=SIMPLE,
+        client_strategy=SAFE_SYNC,
+        auto_bind=False,
+        auto_referrals=False,
+        check_names=False,
+        read_only=True,
+        # ldap3 packs it into a C structure: whole seconds only
+        receive_timeout=math.ceil(config.receive_timeout),
+    )
+
+
+def _check_address(url: str, config: DirectoryConfig) -> None:
+    scheme = urlsplit(url).scheme.lower()
+    if scheme == "ldaps" or (scheme == "ldap" and config.start_tls):
+        return
+    raise ConfigurationError(
+        "CertificateNotTrusted",
+        f"{url} would send the password in clear. Use ldaps://, or ldap:// with startTLS: true.",
+        resource=config.resource,
+        field="spec.startTLS" if scheme == "ldap" else "spec.servers",
+    )
+
+
+def _bind_rejected(what: str, config: DirectoryConfig) -> BindRejectedError:
+    return BindRejectedError(
+        "BindRejected",
+        f"{what} No other server was asked and nothing is tried again soon, so that the account is "
+        "not locked. Mend username and password in the Secret, or unlock the account.",
+        resource=config.resource,
+        field="spec.bindSecretRef",
+    )
+
+
+def _close(connection: Connection) -> None:
+    with suppress(OSError, LDAPExceptionError):
+        connection.unbind()
+
+
+def _kind_of(error: Exception) -> str:
+    """Name the cause beneath ldap3's wrappers, without the words of the operating system."""
+    names = [kind.__name__ for kind in type(error).__mro__ if issubclass(kind, OSError)]
+    return names[0] if names else type(error).__name__

@@ -1,0 +1,176 @@
+"""Reads that are whole or fail: pages to their end, ranges to their last value."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ldap3.core.results import RESULT_CODES
+
+from entrasync.directory.ber import decode_paged_value
+from entrasync.directory.controls import (
+    EXTENDED_DN,
+    PAGED_RESULTS,
+    SHOW_DELETED,
+    SHOW_RECYCLED,
+    paged_results,
+)
+from entrasync.directory.entries import build_full, guid_of, held_values
+from entrasync.directory.errors import MalformedAnswerError, ReadFailedError
+from entrasync.directory.link import BASE, Search
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from entrasync.directory.ber import RawEntry
+    from entrasync.directory.entries import Held, Wanted
+    from entrasync.directory.link import Answer, Link
+    from entrasync.directory.model import SourceEntry
+
+OPERATIONS_ERROR = 1
+REFERRAL = 10
+NO_SUCH_OBJECT = 32
+INVALID_DN = 34
+
+_RESTARTS = 5
+"""How often a list of values that changes while it is read is begun anew."""
+_READ_CONTROLS = (EXTENDED_DN, SHOW_DELETED, SHOW_RECYCLED)
+
+
+class Reader:
+    """Searches over a link.
+
+    Args:
+        link: the bound connection.
+        page_size: entries per page.
+        value_step: values of one attribute per answer; `None` leaves it to the server.
+    """
+
+    def __init__(self, link: Link, *, page_size: int, value_step: int | None = None) -> None:
+        self.link = link
+        self._page_size = page_size
+        self._value_step = value_step
+
+    def failed(self, answer: Answer, what: str) -> ReadFailedError:
+        """Build the error of a search that did not end well."""
+        code = answer.result.code
+        return ReadFailedError(
+            code,
+            f"{self.link.url} ended {what} with {RESULT_CODES.get(code, 'an unknown result')} "
+            f"(LDAP result {code}). Nothing that was read is taken as complete; it is tried again.",
+            resource=self.link.resource,
+        )
+
+    def one(self, search: Search, *, absent: frozenset[int] = frozenset()) -> RawEntry | None:
+        """Read a single entry; `None` when there is none or the result is one of `absent`.
+
+        Raises:
+            ReadFailedError: any other result than success.
+        """
+        answer = self.link.search(replace(search, scope=BASE))
+        if answer.result.code in absent:
+            return None
+        if answer.result.code:
+            raise self.failed(answer, "a read")
+        return next(answer.entries(), None)
+
+    def pages(self, search: Search) -> Iterator[RawEntry]:
+        """Read all entries, page by page, to the explicit end.
+
+        The next page is asked for before the last is decoded, so the server is never idle.
+
+        Raises:
+            ReadFailedError: a page ended with any result but success.
+        """
+        number: int | None = self._start_page(search, b"")
+        try:
+            while number is not None:
+                answer = self.link.collect(number)
+                if answer.result.code:
+                    raise self.failed(answer, "a search")
+                if PAGED_RESULTS not in answer.controls:
+                    raise MalformedAnswerError("The server did not say whether a page is the last.")
+                cookie = decode_paged_value(answer.controls[PAGED_RESULTS])
+                number = self._start_page(search, cookie) if cookie else None
+                yield from answer.entries()
+        finally:
+            if number is not None:
+                self.link.forget(number)
+
+    def by_guid(self, guid: str, wanted: Wanted) -> SourceEntry | None:
+        """Read one entry, tombstones included, wherever it lies now."""
+        search = Search(
+            base=f"<GUID={guid}>",
+            scope=BASE,
+            attributes=wanted.request(self.member_range(0)),
+            controls=_READ_CONTROLS,
+        )
+        raw = self.one(search, absent=frozenset({NO_SUCH_OBJECT, REFERRAL}))
+        return None if raw is None else self.complete(raw, wanted)
+
+    def complete(self, raw: RawEntry, wanted: Wanted) -> SourceEntry:
+        """Build an entry, reading on where the server gave only the first values."""
+        values: dict[str, tuple[bytes, ...]] = {}
+        for name, held in held_values(raw).items():
+            if held.range is None or held.range.high is None:
+                values[name] = held.values
+            else:
+                values[name] = self._all_values(guid_of(raw), name, held)
+        return build_full(raw, values, wanted)
+
+    def member_range(self, low: int) -> str:
+        """Describe the members from `low` on."""
+        return self._range_of("member", low)
+
+    def _range_of(self, name: str, low: int) -> str:
+        high = "*" if self._value_step is None else str(low + self._value_step - 1)
+        return f"{name};range={low}-{high}"
+
+    def _start_page(self, search: Search, cookie: bytes) -> int:
+        page = paged_results(self._page_size, cookie)
+        return self.link.start(replace(search, controls=(*search.controls, page)))
+
+    def _all_values(self, guid: str, name: str, held: Held) -> tuple[bytes, ...]:
+        first: Held | None = held
+        for _ in range(_RESTARTS):
+            if first is not None:
+                values = self._values_from(guid, name, first)
+                if values is not None:
+                    return values
+            first = self._read_range(guid, name, 0)
+        raise ReadFailedError(
+            0,
+            "A group changed again and again while its members were read. It is tried again.",
+            resource=self.link.resource,
+        )
+
+    def _values_from(self, guid: str, name: str, held: Held) -> tuple[bytes, ...] | None:
+        """Read on from the first values; `None` when the list moved meanwhile.
+
+        Each step begins with the last value known. A removal before it would shift the rest, and a
+        value that was there all the time would be missed: then the overlap differs.
+        """
+        values = list(held.values)
+        reached = held.range.high if held.range else None
+        while reached is not None:
+            more = self._read_range(guid, name, reached)
+            if more is None or more.range is None or more.range.low != reached:
+                return None
+            if len(values) != reached + 1 or more.values[:1] != (values[-1],):
+                return None
+            values.extend(more.values[1:])
+            if more.range.high is not None and more.range.high <= reached:
+                raise MalformedAnswerError("The server sent the same values again and again.")
+            reached = more.range.high
+        return tuple(values)
+
+    def _read_range(self, guid: str, name: str, low: int) -> Held | None:
+        search = Search(
+            base=f"<GUID={guid}>",
+            scope=BASE,
+            attributes=[self._range_of(name, low)],
+            controls=_READ_CONTROLS,
+        )
+        # an operations error is what a start beyond the last value gets
+        raw = self.one(search, absent=frozenset({NO_SUCH_OBJECT, OPERATIONS_ERROR}))
+        return None if raw is None else held_values(raw).get(name)

@@ -1,0 +1,270 @@
+"""The one door to Active Directory: a session that reads, and never writes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from entrasync.directory.connect import connect
+from entrasync.directory.controls import DIRSYNC, EXTENDED_DN, SHOW_DELETED
+from entrasync.directory.dirsync import DirSync
+from entrasync.directory.entries import Wanted, guid_of
+from entrasync.directory.errors import MalformedAnswerError, ReadFailedError
+from entrasync.directory.link import BASE, SUBTREE, Search
+from entrasync.directory.model import Container, RootInfo
+from entrasync.directory.reader import INVALID_DN, NO_SUCH_OBJECT, REFERRAL, Reader
+from entrasync.directory.values import (
+    FUNCTIONAL_LEVELS,
+    domain_of,
+    escape_filter,
+    guid_from_bytes,
+    naming_context_of,
+    parse_extended_name,
+)
+from entrasync.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
+
+    from entrasync.directory.ber import RawEntry
+    from entrasync.directory.link import Link
+    from entrasync.directory.model import ChangePage, DirectoryConfig, SourceEntry
+
+_CONTAINER_CLASSES = ("organizationalUnit", "container", "domainDNS", "builtinDomain")
+_OBJECT_CLASSES = ("user", "group", "contact")
+# tombstones have lost their objectCategory, so classes decide; computers are users too
+_CONTAINERS = "".join(f"(objectClass={name})" for name in _CONTAINER_CLASSES)
+_CONTAINER_FILTER = f"(|{_CONTAINERS})"
+_OBJECTS = "".join(f"(objectClass={name})" for name in _OBJECT_CLASSES)
+_OBJECT_FILTER = f"(&(|{_OBJECTS}{_CONTAINERS})(!(objectClass=computer)))"
+
+_NOT_THERE = frozenset({REFERRAL, NO_SUCH_OBJECT, INVALID_DN})
+_ROOT_ATTRIBUTES = (
+    "defaultNamingContext",
+    "domainFunctionality",
+    "dsServiceName",
+    "namingContexts",
+    "schemaNamingContext",
+    "supportedControl",
+)
+_DELETED_OBJECTS = "18E2EA80684F11D2B9AA00C04F79F805"
+"""Well-known GUID of the container that tombstones go to."""
+
+
+class DirectorySession:
+    """A bound connection to one server of an Active Directory.
+
+    Close it, or use it in a `with` statement. It is for one thread. Iterators may be used side by
+    side. Every method raises `TransientError` when the connection is lost or the server answers
+    with an error: a list that is given to its end is complete.
+    """
+
+    def __init__(self, link: Link, config: DirectoryConfig) -> None:
+        self._link = link
+        self._resource = config.resource
+        self._reader = Reader(link, page_size=config.page_size)
+        dse = self._read_root_dse()
+        default = _first(dse, "defaultNamingContext")
+        base = self.resolve_container(config.base_dn or default, field="spec.baseDN")
+        contexts = tuple(_text(value) for value in dse.attributes.get("namingContexts", ()))
+        context = naming_context_of(base.dn, contexts) or default
+        level = _first(dse, "domainFunctionality")
+        self.root = RootInfo(
+            server=link.url,
+            base_dn=base.dn,
+            domain=domain_of(context),
+            functional_level=FUNCTIONAL_LEVELS.get(level, level),
+            naming_contexts=contexts,
+            invocation_id=self._read_invocation_id(_first(dse, "dsServiceName")),
+        )
+        self._context = self.resolve_container(context, field="spec.baseDN")
+        self._schema = _first(dse, "schemaNamingContext")
+        self._dirsync = DirSync(
+            self._reader,
+            base=self._context.dn,
+            base_guid=self._context.guid,
+            offered=DIRSYNC.encode() in dse.attributes.get("supportedControl", ()),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connection."""
+        self._link.close()
+
+    def resolve_container(self, dn: str, *, field: str = "spec.baseDN") -> Container:
+        """Find the object a DN names.
+
+        Args:
+            dn: as a person wrote it.
+            field: path of the field it was written in, for the error.
+
+        Raises:
+            ConfigurationError: `BaseNotFound`: there is none, or the account may not read it.
+        """
+        raw = self._reader.one(_look_at(dn), absent=_NOT_THERE)
+        if raw is None:
+            raise self._not_found(field)
+        return Container(guid=guid_of(raw), dn=parse_extended_name(raw.dn).dn)
+
+    def resolve_container_guid(self, guid: str) -> Container | None:
+        """Find an object by GUID, wherever it was moved; `None` when it is gone or a tombstone."""
+        raw = self._reader.one(_look_at(f"<GUID={guid}>"), absent=_NOT_THERE)
+        if raw is None:
+            return None
+        return Container(guid=guid_of(raw), dn=parse_extended_name(raw.dn).dn)
+
+    def containers(self, base_dn: str) -> Iterator[SourceEntry]:
+        """Read the tree below and with `base_dn`: what may hold users, groups and contacts.
+
+        Raises:
+            ConfigurationError: `BaseNotFound`.
+        """
+        return self._read(base_dn, (), _CONTAINER_FILTER)
+
+    def read_all(self, base_dn: str, attributes: Sequence[str]) -> Iterator[SourceEntry]:
+        """Read all users, groups and contacts below `base_dn`, and the containers of the tree.
+
+        Groups come with all their members. Take `current_cookie()` first, so that what changes
+        during the read is told by the next `changes()`.
+
+        Raises:
+            ConfigurationError: `BaseNotFound`.
+        """
+        return self._read(base_dn, attributes, _OBJECT_FILTER)
+
+    def read_guid(self, guid: str, attributes: Sequence[str]) -> SourceEntry | None:
+        """Read one object by GUID, with all its members.
+
+        Returns:
+            The object; with `deleted` when it is a tombstone; `None` when nothing is found, which
+            is no proof of a deletion: the account may not see it.
+        """
+        return self._reader.by_guid(guid, Wanted(attributes))
+
+    def current_cookie(self) -> bytes:
+        """Give a DirSync cookie of now; empty when `delta_method` is not DirSync."""
+        return self._dirsync.current_cookie()
+
+    def changes(self, cookie: bytes, attributes: Sequence[str]) -> Iterator[ChangePage]:
+        """Read what changed in the whole naming context since `cookie`, tombstones included.
+
+        Entries hold what changed only. Children of a renamed or moved container do not come with
+        it. Of the attributes of `DN_ATTRIBUTES` only such with a single value may be asked for.
+
+        Raises:
+            CookieRejectedError: read everything once, with a new cookie.
+        """
+        return self._dirsync.changes(cookie, attributes, _OBJECT_FILTER)
+
+    @property
+    def delta_method(self) -> tuple[str, str]:
+        """How changes can be read and the reason, for example (`DirSync`, `ObjectSecurity`)."""
+        return self._dirsync.method
+
+    def can_read_deleted(self) -> bool:
+        """Say whether the account sees the container of deleted objects."""
+        search = Search(
+            base=f"<WKGUID={_DELETED_OBJECTS},{self._context.dn}>",
+            scope=BASE,
+            attributes=["objectGUID"],
+            controls=(SHOW_DELETED,),
+        )
+        try:
+            return self._reader.one(search, absent=_NOT_THERE) is not None
+        except ReadFailedError:
+            return False
+
+    def missing_attributes(self, names: Sequence[str]) -> tuple[str, ...]:
+        """List which of these attributes the schema does not know, in the given order."""
+        if not names:
+            return ()
+        clauses = "".join(f"(lDAPDisplayName={escape_filter(name)})" for name in names)
+        search = Search(
+            base=self._schema,
+            scope=SUBTREE,
+            attributes=["lDAPDisplayName"],
+            filter=f"(&(objectClass=attributeSchema)(|{clauses}))",
+        )
+        known = {_first(raw, "lDAPDisplayName").lower() for raw in self._reader.pages(search)}
+        return tuple(name for name in names if name.lower() not in known)
+
+    def _read(
+        self, base_dn: str, attributes: Sequence[str], object_filter: str
+    ) -> Iterator[SourceEntry]:
+        wanted = Wanted(attributes)
+        search = Search(
+            base=base_dn,
+            scope=SUBTREE,
+            attributes=wanted.request(self._reader.member_range(0)),
+            filter=object_filter,
+            controls=(EXTENDED_DN,),
+        )
+        try:
+            for raw in self._reader.pages(search):
+                yield self._reader.complete(raw, wanted)
+        except ReadFailedError as error:
+            if error.code in _NOT_THERE:
+                raise self._not_found("spec.baseDN") from error
+            raise
+
+    def _read_root_dse(self) -> RawEntry:
+        raw = self._reader.one(Search(base="", scope=BASE, attributes=_ROOT_ATTRIBUTES))
+        if raw is None:
+            raise MalformedAnswerError("The server has no root DSE.", resource=self._resource)
+        return raw
+
+    def _read_invocation_id(self, settings_dn: str) -> str | None:
+        if not settings_dn:
+            return None
+        search = Search(base=settings_dn, scope=BASE, attributes=["invocationId"])
+        raw = self._reader.one(search, absent=_NOT_THERE)
+        values = raw.attributes.get("invocationId") if raw else None
+        return guid_from_bytes(values[0]) if values else None
+
+    def _not_found(self, field: str) -> ConfigurationError:
+        return ConfigurationError(
+            "BaseNotFound",
+            "The directory has no object of this DN, or the account may not read it. "
+            "Correct the DN, or grant the account the right to read it.",
+            resource=self._resource,
+            field=field,
+        )
+
+
+def open_session(config: DirectoryConfig) -> DirectorySession:
+    """Connect, verify, bind, and find the base.
+
+    Raises:
+        BindRejectedError: the credentials were refused; asked once, at one server.
+        ConfigurationError: `CertificateNotTrusted` or `BaseNotFound`.
+        TransientError: `ServerUnreachable`: no server of the list answers.
+    """
+    link = connect(config)
+    try:
+        return DirectorySession(link, config)
+    except BaseException:
+        link.close()
+        raise
+
+
+def _look_at(base: str) -> Search:
+    return Search(base=base, scope=BASE, attributes=["objectGUID"], controls=(EXTENDED_DN,))
+
+
+def _first(raw: RawEntry, name: str) -> str:
+    values = raw.attributes.get(name, ())
+    return _text(values[0]) if values else ""
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")
