@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ipaddress
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-LIFETIME = datetime.timedelta(days=30)
+LIFETIME = dt.timedelta(days=30)
 """The demo is made anew long before that."""
 
 
@@ -31,7 +31,7 @@ class Authority:
         now: when its certificates begin to be valid.
     """
 
-    def __init__(self, name: str, now: datetime.datetime) -> None:
+    def __init__(self, name: str, now: dt.datetime) -> None:
         self._now = now
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -83,7 +83,7 @@ class Authority:
             .issuer_name(self._name)
             .public_key(public_key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(self._now - datetime.timedelta(hours=1))
+            .not_valid_before(self._now - dt.timedelta(hours=1))
             .not_valid_after(self._now + LIFETIME)
         )
 

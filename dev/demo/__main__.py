@@ -1,0 +1,102 @@
+"""`python -m dev.demo`: runs the main job and proves that it did what it says.
+
+Exit code 0 only if everything it shows was checked and found true.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from dev import cluster
+from dev.demo import scenario, setup
+from dev.demo.cloud_view import CloudView
+from dev.demo.kubectl import Kubectl, KubectlError
+from dev.demo.waiting import WaitingEndedError, say
+
+
+def main() -> int:
+    """Runs the demo; removes everything afterwards unless KEEP=1."""
+    keep = os.environ.get("KEEP", "") not in {"", "0"}
+    started = time.monotonic()
+    try:
+        kubectl = bring_up()
+        run(kubectl, started)
+    except (WaitingEndedError, KubectlError, scenario.DemoFailedError) as error:
+        say(f"\nThe demo failed: {error}")
+        _show_state()
+        return 1
+    except subprocess.CalledProcessError as error:
+        say(f"\nThe demo failed: {' '.join(map(str, error.cmd[:6]))} ended with {error.returncode}")
+        say(str(error.stderr or error.stdout or "See the lines above."))
+        return 1
+    except KeyboardInterrupt:
+        say("\nInterrupted.")
+        return 130
+    finally:
+        if keep:
+            say(f"\nLeft running. To look around:\n  export KUBECONFIG={cluster.kubeconfig_path()}")
+            say(f"  {cluster.binary('kubectl')} get azc,etenant,ad,dsync,srun -A")
+            say("Remove it with `make down`.")
+        else:
+            _make_down()
+    say(f"\nThe demo did all it promised, in {time.monotonic() - started:.0f} s.")
+    return 0
+
+
+def bring_up() -> Kubectl:
+    """A cluster with the operator, the directory and the cloud, ready to be synced."""
+    _module("dev.cluster", "packages")
+    _module("dev.cluster", "up")
+    _module("dev.images", "build", "entrasync")
+    _module("dev.images", "build", "samba-ad")
+    _module("dev.images", "load", "entrasync", "samba-ad")
+    kubectl = Kubectl(program=cluster.binary("kubectl"), kubeconfig=cluster.kubeconfig_path())
+    setup.install_operator(kubectl, cluster.binary("helm"))
+    setup.prepare(kubectl)
+    return kubectl
+
+
+def run(kubectl: Kubectl, started: float) -> None:
+    """Applies the example, follows the first sync and the delta, and shows what came of it."""
+    scenario.apply_example(kubectl)
+    with CloudView(kubectl) as cloud:
+        scenario.follow_first_sync(kubectl)
+        say(f"First sync done {time.monotonic() - started:.0f} s after the start of the demo.")
+        before = scenario.check_first_sync(kubectl, cloud)
+        changes = scenario.change_directory(kubectl)
+        scenario.follow_delta(kubectl, cloud, before, changes)
+        scenario.show(kubectl, cloud)
+
+
+def _module(name: str, *arguments: str) -> None:
+    root = Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-m", name, *arguments], check=True, cwd=root)
+
+
+def _make_down() -> None:
+    say("\nRemoving the cluster (KEEP=1 would leave it running)")
+    _module("dev.cluster", "down")
+
+
+def _show_state() -> None:
+    """What a person needs who looks for the cause."""
+    kubectl = Kubectl(program=cluster.binary("kubectl"), kubeconfig=cluster.kubeconfig_path())
+    for arguments in (
+        ["get", "azc,etenant,ad,dsync,srun,jobs,pods,pvc", "-A", "-o", "wide"],
+        ["get", "dsync", "-A", "-o", "yaml"],
+        ["get", "events", "-A", "--sort-by=.lastTimestamp"],
+        ["logs", "-n", setup.OPERATOR_NAMESPACE, "deploy/entrasync", "--tail=60"],
+        ["logs", "-n", setup.SYNC_NAMESPACE, "-l", "app.kubernetes.io/part-of=entrasync"],
+    ):
+        try:
+            say(f"\n--- kubectl {' '.join(arguments)}\n{kubectl.run(*arguments)}")
+        except (KubectlError, OSError, subprocess.SubprocessError) as error:
+            say(f"\n--- kubectl {' '.join(arguments)}: {error}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
