@@ -1,0 +1,108 @@
+"""What search entries say, odd ones included."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from entrasync.directory.ber import RawEntry
+from entrasync.directory.entries import Wanted, build_change, build_full, held_values
+from entrasync.directory.errors import MalformedAnswerError
+
+SELF = UUID("11111111-2222-3333-4444-555555555555")
+PARENT = UUID("99999999-2222-3333-4444-555555555555")
+FIRST = "aaaaaaaa-0000-0000-0000-000000000001"
+SECOND = "aaaaaaaa-0000-0000-0000-000000000002"
+
+
+def name(guid: str) -> bytes:
+    return f"<GUID={guid}>;<SID=S-1-5-21-1-2-3-1104>;CN=Zoë,DC=contoso,DC=test".encode()
+
+
+def entry(**attributes: list[bytes]) -> RawEntry:
+    held = {key: tuple(values) for key, values in attributes.items()}
+    return RawEntry(dn=name(str(SELF)), attributes={"objectGUID": (SELF.bytes_le,), **held})
+
+
+def ranged(description: str, *guids: str) -> dict[str, list[bytes]]:
+    return {description: [name(guid) for guid in guids]}
+
+
+def test_added_and_removed_members_come_in_one_answer() -> None:
+    raw = entry(**ranged("member;range=1-1", FIRST), **ranged("member;range=0-0", SECOND))
+    change = build_change(raw, Wanted(["displayName"]))
+    assert change.members_added == (FIRST,)
+    assert change.members_removed == (SECOND,)
+    assert change.members is None
+    assert change.attributes == {}
+    assert change.dn == "CN=Zoë,DC=contoso,DC=test"
+
+
+def test_an_empty_member_beside_the_ranges_says_nothing() -> None:
+    change = build_change(entry(member=[], **ranged("member;range=1-1", FIRST)), Wanted([]))
+    assert (change.members_added, change.members_removed) == ((FIRST,), ())
+
+
+@pytest.mark.parametrize("description", ["member", "member;range=0-1499", "member;range=0-*"])
+def test_a_list_is_never_taken_for_changes(description: str) -> None:
+    with pytest.raises(MalformedAnswerError):
+        build_change(entry(**ranged(description, FIRST)), Wanted([]))
+
+
+def test_cleared_attributes_are_empty_and_unchanged_ones_absent() -> None:
+    raw = entry(displayname=[], mail=[b"a@contoso.test"], title=[b"not asked for"])
+    change = build_change(raw, Wanted(["displayName", "mail", "department"]))
+    assert change.attributes == {"displayName": (), "mail": (b"a@contoso.test",)}
+
+
+def test_a_manager_is_named_by_guid_whichever_way_the_link_changed() -> None:
+    wanted = Wanted(["manager"])
+    new = ranged("manager;range=1-1", FIRST)
+    old = ranged("manager;range=0-0", SECOND)
+    assert build_change(entry(**old, **new), wanted).attributes == {"manager": (FIRST.encode(),)}
+    assert build_change(entry(**new), wanted).attributes == {"manager": (FIRST.encode(),)}
+    assert build_change(entry(**old), wanted).attributes == {"manager": ()}
+
+
+def test_tombstones_and_moves_are_told() -> None:
+    raw = entry(isDeleted=[b"TRUE"], parentGUID=[PARENT.bytes_le])
+    change = build_change(raw, Wanted([]))
+    assert change.deleted
+    assert change.parent_guid == str(PARENT)
+
+
+def test_groups_have_members_and_others_have_none() -> None:
+    group = {"objectclass": (b"top", b"group")}
+    assert build_full(entry(), group, Wanted([])).members == ()
+    assert build_full(entry(), {**group, "member": (name(FIRST),)}, Wanted([])).members == (FIRST,)
+    assert build_full(entry(), {"objectclass": (b"top", b"user")}, Wanted([])).members is None
+
+
+def test_the_dn_attribute_is_given_without_its_guid() -> None:
+    values = {"distinguishedname": (name(FIRST),)}
+    full = build_full(entry(), values, Wanted(["distinguishedName"]))
+    assert full.attributes == {"distinguishedName": ("CN=Zoë,DC=contoso,DC=test".encode(),)}
+
+
+def test_the_range_counts_beside_an_empty_attribute() -> None:
+    for attributes in (
+        {"member": [], "member;range=0-1": [b"a", b"b"]},
+        {"member;range=0-1": [b"a", b"b"], "member": []},
+    ):
+        held = held_values(entry(**attributes))["member"]
+        assert held.values == (b"a", b"b")
+        assert held.range is not None
+        assert held.range.high == 1
+
+
+def test_each_attribute_is_asked_for_once() -> None:
+    asked = Wanted(["objectclass", "mail", "MEMBER"]).request("name")
+    assert [item.lower() for item in asked] == [
+        "objectclass",
+        "mail",
+        "objectguid",
+        "parentguid",
+        "isdeleted",
+        "name",
+    ]
