@@ -80,10 +80,7 @@ def check_first_sync(kubectl: Kubectl, cloud: CloudView) -> FirstSync:
     members = frozenset(cloud.links(anchor))
     expect(f"members of {BIG_GROUP}", len(members), BIG_GROUP_MEMBERS)
     run = status["lastRun"]["name"]
-    say(
-        f"Checked: {counts['users']} users, {counts['groups']} groups, {counts['contacts']} contacts,"
-    )
-    say(f"  {status['objects']['links']} links, {len(members)} of them in {BIG_GROUP}.")
+    say(f"Checked: {counts}, {status['objects']['links']} links, {len(members)} in {BIG_GROUP}.")
     return FirstSync(run=run, group_anchor=anchor, members=members)
 
 
