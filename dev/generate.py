@@ -1,4 +1,4 @@
-"""Writes the files that are generated from the package: `crds/` and the chart's copies of them.
+"""Writes the files generated from the package: `crds/`, the chart's copies, the field reference.
 
 `python -m dev.generate` writes them; with `--check` it fails when one has drifted.
 """
@@ -9,14 +9,22 @@ import sys
 from pathlib import Path
 
 from entrasync.api.crds import render_files
+from entrasync.api.reference import render_reference
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = (ROOT / "crds", ROOT / "helm" / "entrasync" / "files" / "crds")
 
 
+def wanted_files() -> dict[Path, str]:
+    """Path -> text of every generated file."""
+    files = {folder / name: text for folder in FOLDERS for name, text in render_files().items()}
+    files[ROOT / "docs" / "kinds.md"] = render_reference()
+    return files
+
+
 def drifted() -> list[Path]:
     """Files that are missing, stale, or no longer generated."""
-    wanted = {folder / name: text for folder in FOLDERS for name, text in render_files().items()}
+    wanted = wanted_files()
     stale = [
         path for path, text in wanted.items() if not path.is_file() or path.read_text() != text
     ]
@@ -26,10 +34,9 @@ def drifted() -> list[Path]:
 
 def write() -> None:
     """Writes every generated file."""
-    for folder in FOLDERS:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in render_files().items():
-            (folder / name).write_text(text)
+    for path, text in wanted_files().items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
 
 
 def main() -> int:
