@@ -68,7 +68,7 @@ def _connect_to(url: str, config: DirectoryConfig) -> Link:
         _close(connection)
         if tls.refusal is not None:
             raise not_trusted(tls.refusal, url, config.resource) from error
-        raise _UnreachableError(_kind_of(error)) from error
+        raise _UnreachableError(connection.last_error or str(error)) from error
     if result["result"] == _SUCCESS:
         return Link(connection, url=url, resource=config.resource)
     _close(connection)
@@ -137,9 +137,3 @@ def _bind_rejected(what: str, config: DirectoryConfig) -> BindRejectedError:
 def _close(connection: Connection) -> None:
     with suppress(OSError, LDAPExceptionError):
         connection.unbind()
-
-
-def _kind_of(error: Exception) -> str:
-    """Name the cause beneath ldap3's wrappers, without the words of the operating system."""
-    names = [kind.__name__ for kind in type(error).__mro__ if issubclass(kind, OSError)]
-    return names[0] if names else type(error).__name__

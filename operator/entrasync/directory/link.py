@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from entrasync.directory.controls import Control
 
 BASE = 0
+ONE_LEVEL = 1
 SUBTREE = 2
 
 _RECEIVE_BYTES = 1 << 18

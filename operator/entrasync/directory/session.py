@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from entrasync.directory.connect import connect
 from entrasync.directory.controls import DIRSYNC, EXTENDED_DN, SHOW_DELETED
-from entrasync.directory.dirsync import DirSync
+from entrasync.directory.dirsync import REPLICATION_RIGHT, DirSync
 from entrasync.directory.entries import Wanted, guid_of
 from entrasync.directory.errors import MalformedAnswerError, ReadFailedError
-from entrasync.directory.link import BASE, SUBTREE, Search
+from entrasync.directory.link import BASE, ONE_LEVEL, SUBTREE, Search
 from entrasync.directory.model import Container, RootInfo
 from entrasync.directory.reader import INVALID_DN, NO_SUCH_OBJECT, REFERRAL, Reader
 from entrasync.directory.values import (
@@ -149,7 +150,8 @@ class DirectorySession:
             The object; with `deleted` when it is a tombstone; `None` when nothing is found, which
             is no proof of a deletion: the account may not see it.
         """
-        return self._reader.by_guid(guid, Wanted(attributes))
+        with self._naming():
+            return self._reader.by_guid(guid, Wanted(attributes))
 
     def current_cookie(self) -> bytes:
         """Give a DirSync cookie of now; empty when `delta_method` is not DirSync."""
@@ -164,7 +166,8 @@ class DirectorySession:
         Raises:
             CookieRejectedError: read everything once, with a new cookie.
         """
-        return self._dirsync.changes(cookie, attributes, _OBJECT_FILTER)
+        with self._naming():
+            yield from self._dirsync.changes(cookie, attributes, _OBJECT_FILTER)
 
     @property
     def delta_method(self) -> tuple[str, str]:
@@ -172,17 +175,25 @@ class DirectorySession:
         return self._dirsync.method
 
     def can_read_deleted(self) -> bool:
-        """Say whether the account sees the container of deleted objects."""
+        """Say whether the account sees tombstones.
+
+        The right to list the container of deleted objects is what counts, and only a tombstone in
+        it shows that. A domain that never deleted anything has none: then an account that may
+        replicate and sees the container is believed.
+        """
         search = Search(
             base=f"<WKGUID={_DELETED_OBJECTS},{self._context.dn}>",
-            scope=BASE,
+            scope=ONE_LEVEL,
             attributes=["objectGUID"],
             controls=(SHOW_DELETED,),
         )
         try:
-            return self._reader.one(search, absent=_NOT_THERE) is not None
+            if next(Reader(self._link, page_size=1).pages(search), None) is not None:
+                return True
+            visible = self._reader.one(search, absent=_NOT_THERE) is not None
         except ReadFailedError:
             return False
+        return visible and self.delta_method == REPLICATION_RIGHT
 
     def missing_attributes(self, names: Sequence[str]) -> tuple[str, ...]:
         """List which of these attributes the schema does not know, in the given order."""
@@ -210,8 +221,9 @@ class DirectorySession:
             controls=(EXTENDED_DN,),
         )
         try:
-            for raw in self._reader.pages(search):
-                yield self._reader.complete(raw, wanted)
+            with self._naming():
+                for raw in self._reader.pages(search):
+                    yield self._reader.complete(raw, wanted)
         except ReadFailedError as error:
             if error.code in _NOT_THERE:
                 raise self._not_found("spec.baseDN") from error
@@ -230,6 +242,15 @@ class DirectorySession:
         raw = self._reader.one(search, absent=_NOT_THERE)
         values = raw.attributes.get("invocationId") if raw else None
         return guid_from_bytes(values[0]) if values else None
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        """Say of which directory an answer was that could not be understood."""
+        try:
+            yield
+        except MalformedAnswerError as error:
+            error.resource = error.resource or self._resource
+            raise
 
     def _not_found(self, field: str) -> ConfigurationError:
         return ConfigurationError(
