@@ -1,0 +1,9 @@
+"""`python -m entrasync.cli`."""
+
+from __future__ import annotations
+
+import sys
+
+from entrasync.cli.main import main
+
+sys.exit(main())

@@ -1,0 +1,210 @@
+"""The `entrasync` command.
+
+Every sub-command imports what it needs when it is called: the sync Job never loads kopf, the
+operator never loads LDAP.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from entrasync import __version__
+from entrasync.cli.logs import LEVELS, configure_logging
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+IN_JOB_VARIABLE: Final = "ENTRASYNC_IN_JOB"
+TERMINATION_LOG: Final = Path("/dev/termination-log")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and gives its exit code."""
+    parsed = _parser().parse_args(arguments)
+    configure_logging(parsed.log_level)
+    code: int = parsed.command(parsed)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="entrasync",
+        description="Declarative Microsoft Entra Connect Sync: Active Directory to Entra ID over"
+        " the sync service's V2 endpoint.",
+    )
+    parser.add_argument("--version", action="version", version=f"entrasync {__version__}")
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument(
+        "--log-level",
+        choices=LEVELS,
+        default="info",
+        help="least severe log lines to write; names appear only at debug (default: info)",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_operator(commands, shared)
+    _add_run(commands, shared)
+    _add_plan(commands, shared)
+    _add_emulate(commands, shared)
+    crds = commands.add_parser(
+        "crds",
+        parents=[shared],
+        help="print the CustomResourceDefinitions and the admission policy",
+    )
+    crds.set_defaults(command=_crds)
+    return parser
+
+
+def _add_operator(commands: _Commands, shared: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser("operator", parents=[shared], help="run the operator")
+    parser.add_argument(
+        "--namespace",
+        action="append",
+        default=[],
+        metavar="NAMESPACE",
+        help="serve this namespace only; may be repeated (default: the whole cluster)",
+    )
+    parser.set_defaults(command=_operator)
+
+
+def _add_run(commands: _Commands, shared: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "run",
+        parents=[shared],
+        help="make one run from YAML files; no cluster needed",
+        epilog="Exit codes: 0 all done; 1 failed, may be tried again; 2 configuration or"
+        " credentials, a person must act; 3 blocked by a brake; 4 done, some objects failed.",
+    )
+    parser.add_argument(
+        "--config", type=Path, required=True, metavar="DIR", help="folder with the resources"
+    )
+    _add_secrets(parser)
+    parser.add_argument(
+        "--state",
+        type=Path,
+        metavar="DIR",
+        help="folder that keeps state between runs; needed but for --mode Check",
+    )
+    parser.add_argument(
+        "--mode",
+        choices=("Apply", "Preview", "Check"),
+        help="what the run may do (default: what the resources say)",
+    )
+    parser.add_argument(
+        "--scope",
+        choices=("Delta", "Full"),
+        help="what the run reads (default: what it finds necessary)",
+    )
+    parser.add_argument(
+        "--output", choices=("text", "json"), default="text", help="form of the result"
+    )
+    parser.add_argument(
+        "--termination-log",
+        type=Path,
+        metavar="FILE",
+        help="also write the result, as JSON of at most 4,096 bytes, to this file"
+        f" (default in a Job: {TERMINATION_LOG})",
+    )
+    parser.set_defaults(command=_run)
+
+
+def _add_plan(commands: _Commands, shared: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "plan", parents=[shared], help="print what a run would change; exports nothing"
+    )
+    parser.add_argument(
+        "-f",
+        "--filename",
+        type=Path,
+        action="append",
+        required=True,
+        metavar="PATH",
+        help="file or folder with resources; may be repeated",
+    )
+    _add_secrets(parser)
+    parser.add_argument(
+        "--state", type=Path, metavar="DIR", help="state of the sync (default: plan from nothing)"
+    )
+    parser.add_argument(
+        "--names",
+        action="store_true",
+        help="show the DN of each object beside its anchor (personal data)",
+    )
+    parser.set_defaults(command=_plan)
+
+
+def _add_secrets(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--secrets",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder with the Secrets as a kubelet mounts them: DIR/<secret name>/<key>",
+    )
+
+
+def _add_emulate(commands: _Commands, shared: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "emulate",
+        parents=[shared],
+        help="serve an Azure cloud over TLS, for tests, demos and plans",
+    )
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="tenants and behaviour (default: one tenant)"
+    )
+    parser.add_argument(
+        "--listen",
+        default="127.0.0.1:8443",
+        metavar="HOST:PORT",
+        help="address to listen at (default: 127.0.0.1:8443)",
+    )
+    parser.add_argument(
+        "--data", type=Path, metavar="FILE", help="file that keeps what the tenants hold"
+    )
+    parser.set_defaults(command=_emulate)
+
+
+def _operator(parsed: argparse.Namespace) -> int:
+    from entrasync.controller.app import run_operator  # noqa: PLC0415  - kopf only here
+
+    return run_operator(tuple(parsed.namespace))
+
+
+def _run(parsed: argparse.Namespace) -> int:
+    from entrasync.runner.run import run  # noqa: PLC0415  - LDAP and MSAL only here
+
+    in_job = os.environ.get(IN_JOB_VARIABLE) == "1"
+    return run(
+        [parsed.config],
+        secrets=parsed.secrets,
+        state=parsed.state,
+        mode=parsed.mode,
+        scope=parsed.scope,
+        output=parsed.output,
+        in_job=in_job,
+        termination_log=parsed.termination_log or (TERMINATION_LOG if in_job else None),
+    )
+
+
+def _plan(parsed: argparse.Namespace) -> int:
+    from entrasync.runner.run import plan  # noqa: PLC0415  - LDAP and MSAL only here
+
+    return plan(parsed.filename, secrets=parsed.secrets, state=parsed.state, names=parsed.names)
+
+
+def _emulate(parsed: argparse.Namespace) -> int:
+    from entrasync.emulator.server import run_emulator  # noqa: PLC0415  - uvicorn only here
+
+    return run_emulator(config=parsed.config, listen=parsed.listen, data=parsed.data)
+
+
+def _crds(_parsed: argparse.Namespace) -> int:
+    from entrasync.api.crds import render_all  # noqa: PLC0415  - only here
+
+    sys.stdout.write(render_all())
+    return 0

@@ -1,0 +1,152 @@
+"""What a run says at its end: its result as a file, as text or JSON, and as an exit code."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from entrasync.api.result import RunResult
+from entrasync.errors import BlockedError, ConfigurationError, EntrasyncError
+
+if TYPE_CHECKING:
+    from entrasync.api.sync_run import KindChanges
+
+
+class ExitCode(IntEnum):
+    """Exit codes outside a Job; in a Job only the first three."""
+
+    DONE = 0
+    FAILED = 1
+    CONFIGURATION = 2
+    BLOCKED = 3
+    DONE_WITH_ERRORS = 4
+
+
+_BY_OUTCOME: Final = {
+    "Succeeded": ExitCode.DONE,
+    "SucceededWithErrors": ExitCode.DONE_WITH_ERRORS,
+    "Blocked": ExitCode.BLOCKED,
+    "Failed": ExitCode.FAILED,
+    "Cancelled": ExitCode.FAILED,
+}
+_COMPLETE: Final = frozenset({"Succeeded", "SucceededWithErrors", "Blocked"})
+
+
+def exit_code(result: RunResult, *, in_job: bool) -> ExitCode:
+    """The exit code of a run with this result.
+
+    In a Job, a complete result is a success whatever it says: the Job did its work, and trying
+    again would not change it.
+    """
+    if result.outcome == "Failed" and result.permanent:
+        return ExitCode.CONFIGURATION
+    if in_job and result.outcome in _COMPLETE:
+        return ExitCode.DONE
+    return _BY_OUTCOME[result.outcome]
+
+
+def failed_result(error: Exception, *, mode: str) -> RunResult:
+    """The result of a run that an exception ended.
+
+    Of an unexpected exception only its class is told: its text may hold personal data.
+    """
+    if not isinstance(error, EntrasyncError):
+        return RunResult(
+            outcome="Failed",
+            reason="RunFailed",
+            message=f"the run ended with an unexpected {type(error).__name__}; its log says more",
+            mode=mode,
+        )
+    message = f"`{error.field}`: {error.message}" if error.field else error.message
+    return RunResult(
+        outcome="Blocked" if isinstance(error, BlockedError) else "Failed",
+        reason=error.reason,
+        message=message,
+        resource=error.resource,
+        permanent=isinstance(error, ConfigurationError),
+        mode=mode,
+    )
+
+
+def write_termination_message(result: RunResult, path: Path) -> None:
+    """Writes the result where the operator reads it.
+
+    In place, not by renaming: the kubelet has mounted this very file.
+    """
+    with path.open("w", encoding="utf-8") as file:
+        file.write(result.to_message())
+
+
+def render_text(result: RunResult) -> str:
+    """The result for a person at a terminal."""
+    lines = [f"{result.outcome}: {result.reason}"]
+    if result.message:
+        where = f"{result.resource} " if result.resource else ""
+        lines.append(f"  {where}{result.message}")
+    lines += [*_render_checks(result), *_render_changes(result), *_render_blocked(result)]
+    if result.objects is not None:
+        owned = result.objects
+        lines.append(
+            f"  owned: {owned.users} users, {owned.groups} groups, {owned.contacts} contacts,"
+            f" {owned.links} links"
+        )
+    if result.orphans is not None and any(result.orphans.model_dump().values()):
+        orphans = result.orphans
+        lines.append(
+            f"  orphans, left alone: {orphans.users} users, {orphans.groups} groups,"
+            f" {orphans.contacts} contacts"
+        )
+    lines += [f"  {e.code} {e.anchor} {e.message}".rstrip() for e in result.errors]
+    if result.error_count > len(result.errors):
+        lines.append(f"  and {result.error_count - len(result.errors)} more in error")
+    return "\n".join(lines) + "\n"
+
+
+def _render_checks(result: RunResult) -> list[str]:
+    halves = (("tenant", result.tenant_check), ("directory", result.directory_check))
+    return [
+        f"  {name}: {'ok' if check.ok else check.reason} {check.message}".rstrip()
+        for name, check in halves
+        if check is not None
+    ]
+
+
+def _render_changes(result: RunResult) -> list[str]:
+    if result.changes is None:
+        return []
+    links = result.changes.links
+    return [
+        _kind_line("users", result.changes.users),
+        _kind_line("groups", result.changes.groups),
+        _kind_line("contacts", result.changes.contacts),
+        f"  links: {links.add} added, {links.remove} removed, {links.failed} failed",
+    ]
+
+
+def _kind_line(name: str, kind: KindChanges) -> str:
+    return (
+        f"  {name}: {kind.add} added, {kind.update} updated, {kind.delete} deleted,"
+        f" {kind.failed} failed"
+    )
+
+
+def _render_blocked(result: RunResult) -> list[str]:
+    if result.blocked_plan is None:
+        return []
+    blocked = result.blocked_plan
+    counts = {
+        "users": blocked.users,
+        "groups": blocked.groups,
+        "contacts": blocked.contacts,
+        "links": blocked.links,
+    }
+    told = [
+        f"{number} {operation} of {kind}"
+        for kind, operations in counts.items()
+        for operation, number in (operations or {}).items()
+    ]
+    return [
+        f"  blocked: {', '.join(told)}",
+        f"  to let exactly these through, set spec.approvedPlan to {blocked.digest}",
+    ]

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from entrasync.api.directory_sync import BlockedPlan, OrphanCounts, OwnedObjects
+from entrasync.api.result import CheckOutcome, RunResult
+from entrasync.api.sync_run import Changes, KindChanges, ObjectError
+from entrasync.errors import (
+    BindRejectedError,
+    BlockedError,
+    ConfigurationError,
+    EntrasyncError,
+    TransientError,
+)
+from entrasync.runner.report import (
+    exit_code,
+    failed_result,
+    render_text,
+    write_termination_message,
+)
+
+
+def result(outcome: str, *, permanent: bool = False) -> RunResult:
+    return RunResult.model_validate(
+        {"outcome": outcome, "reason": "Synchronized", "permanent": permanent}
+    )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "permanent", "outside", "in_job"),
+    [
+        ("Succeeded", False, 0, 0),
+        ("SucceededWithErrors", False, 4, 0),
+        ("Blocked", False, 3, 0),
+        ("Failed", True, 2, 2),
+        ("Failed", False, 1, 1),
+        ("Cancelled", False, 1, 1),
+    ],
+)
+def test_exit_codes(outcome: str, permanent: bool, outside: int, in_job: int) -> None:  # noqa: FBT001  - a table
+    ended = result(outcome, permanent=permanent)
+
+    assert exit_code(ended, in_job=False) == outside
+    assert exit_code(ended, in_job=True) == in_job
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome", "permanent"),
+    [
+        (BindRejectedError("BindRejected", "no"), "Failed", True),
+        (ConfigurationError("BaseNotFound", "no"), "Failed", True),
+        (TransientError("ServerUnreachable", "no"), "Failed", False),
+        (BlockedError("SourceEmpty", "no"), "Blocked", False),
+    ],
+)
+def test_an_error_becomes_a_result(error: EntrasyncError, outcome: str, permanent: bool) -> None:  # noqa: FBT001  - a table
+    failed = failed_result(error, mode="Apply")
+
+    assert (failed.outcome, failed.permanent) == (outcome, permanent)
+    assert failed.reason == error.reason
+
+
+def test_a_failed_result_names_resource_and_field() -> None:
+    error = ConfigurationError(
+        "BaseNotFound", "it is gone", resource="ActiveDirectory/a", field="spec.baseDN"
+    )
+
+    failed = failed_result(error, mode="Apply")
+
+    assert failed.resource == "ActiveDirectory/a"
+    assert failed.message == "`spec.baseDN`: it is gone"
+
+
+def test_an_unexpected_exception_shows_its_class_only() -> None:
+    failed = failed_result(KeyError("CN=Zoë Äpfel,DC=contoso,DC=test"), mode="Apply")
+
+    assert failed.reason == "RunFailed"
+    assert "KeyError" in failed.message
+    assert "Zoë" not in failed.to_message()
+
+
+def test_the_termination_message_is_written_in_place(tmp_path: Path) -> None:
+    path = tmp_path / "termination-log"
+    path.write_text("older and longer" * 500)
+    before = path.stat().st_ino
+
+    write_termination_message(result("Succeeded"), path)
+
+    assert path.stat().st_ino == before
+    assert RunResult.from_message(path.read_text()) == result("Succeeded")
+
+
+def test_text_says_what_happened() -> None:
+    told = render_text(
+        RunResult(
+            outcome="SucceededWithErrors",
+            reason="ExportErrors",
+            message="some objects failed",
+            changes=Changes(users=KindChanges(add=3, failed=1)),
+            objects=OwnedObjects(users=3),
+            orphans=OrphanCounts(users=600),
+            errors=[ObjectError(anchor="abc==", code="AttributeValueMustBeUnique")],
+            error_count=12,
+        )
+    )
+
+    assert "SucceededWithErrors: ExportErrors" in told
+    assert "users: 3 added, 0 updated, 0 deleted, 1 failed" in told
+    assert "orphans, left alone: 600 users" in told
+    assert "AttributeValueMustBeUnique abc==" in told
+    assert "and 11 more in error" in told
+
+
+def test_text_of_a_blocked_run_says_how_to_approve() -> None:
+    digest = "sha256:" + "0" * 64
+    told = render_text(
+        RunResult(
+            outcome="Blocked",
+            reason="DeletionThresholdExceeded",
+            blocked_plan=BlockedPlan(digest=digest, users={"delete": 501}),
+        )
+    )
+
+    assert "501 delete of users" in told
+    assert f"spec.approvedPlan to {digest}" in told
+
+
+def test_text_of_a_check_tells_both_halves() -> None:
+    told = render_text(
+        RunResult(
+            outcome="Failed",
+            reason="BindRejected",
+            tenant_check=CheckOutcome(ok=True, reason="Accepted"),
+            directory_check=CheckOutcome(ok=False, reason="BindRejected", message="mend it"),
+        )
+    )
+
+    assert "tenant: ok" in told
+    assert "directory: BindRejected mend it" in told
