@@ -18,7 +18,7 @@ from entrasync.cli.logs import LEVELS, configure_logging
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  - its only name
 
 IN_JOB_VARIABLE: Final = "ENTRASYNC_IN_JOB"
 TERMINATION_LOG: Final = Path("/dev/termination-log")
