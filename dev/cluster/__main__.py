@@ -1,0 +1,48 @@
+"""`python -m dev.cluster up|down|load FILE...|kubeconfig|packages|binaries`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from dev import cluster
+from dev.cluster.binaries import ensure
+from dev.cluster.output import SetupError, say
+
+
+def main() -> int:
+    """Does one thing; says in a sentence what is wrong when it cannot."""
+    parser = argparse.ArgumentParser(prog="python -m dev.cluster", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up", help="make the cluster, or keep a healthy one")
+    commands.add_parser("down", help="remove the cluster and all it left")
+    commands.add_parser("kubeconfig", help="print the path of its KUBECONFIG")
+    commands.add_parser("packages", help="install missing Debian packages")
+    commands.add_parser("binaries", help="find, download or build the programs")
+    load = commands.add_parser("load", help="import image archives")
+    load.add_argument("archives", nargs="+", type=Path)
+    options = parser.parse_args()
+    try:
+        match options.command:
+            case "up":
+                cluster.up()
+            case "down":
+                cluster.down()
+            case "kubeconfig":
+                say(str(cluster.kubeconfig_path()))
+            case "packages":
+                cluster.install_packages()
+            case "binaries":
+                ensure()
+            case _:
+                for archive in options.archives:
+                    cluster.load(archive)
+    except SetupError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
