@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -11,7 +10,7 @@ import structlog
 from ldap3 import NONE, SAFE_SYNC, SIMPLE, Connection, Server
 from ldap3.core.exceptions import LDAPExceptionError, LDAPStartTLSError
 
-from entrasync.directory.link import Link
+from entrasync.directory.link import Link, close_connection
 from entrasync.directory.tls import VerifiedTls, not_trusted
 from entrasync.errors import BindRejectedError, ConfigurationError, TransientError
 
@@ -65,13 +64,13 @@ def _connect_to(url: str, config: DirectoryConfig) -> Link:
         _open_with_tls(connection)
         _, result, _, _ = connection.bind(read_server_info=False)
     except (OSError, LDAPExceptionError) as error:
-        _close(connection)
+        close_connection(connection)
         if tls.refusal is not None:
             raise not_trusted(tls.refusal, url, config.resource) from error
         raise _UnreachableError(connection.last_error or str(error)) from error
     if result["result"] == _SUCCESS:
         return Link(connection, url=url, resource=config.resource)
-    _close(connection)
+    close_connection(connection)
     if result["result"] in _NOT_NOW:
         raise _UnreachableError("it is busy")
     raise _bind_rejected(
@@ -132,8 +131,3 @@ def _bind_rejected(what: str, config: DirectoryConfig) -> BindRejectedError:
         resource=config.resource,
         field="spec.bindSecretRef",
     )
-
-
-def _close(connection: Connection) -> None:
-    with suppress(OSError, LDAPExceptionError):
-        connection.unbind()

@@ -100,8 +100,7 @@ class Link:
 
     def close(self) -> None:
         """Say good-bye and close the socket; never raises for a connection already lost."""
-        with suppress(OSError, LDAPExceptionError):
-            self._connection.unbind()
+        close_connection(self._connection)
 
     def search(self, search: Search) -> Answer:
         """Ask and wait for the whole answer."""
@@ -206,3 +205,12 @@ class Link:
             self._frames.append(bytes(buffer[start : start + length]))
             start += length
         del buffer[:start]
+
+
+def close_connection(connection: Connection) -> None:
+    """Say good-bye and close the socket, whatever became of it."""
+    opened = connection.socket
+    with suppress(OSError, LDAPExceptionError):
+        connection.unbind()
+    if opened is not None:
+        opened.close()  # ldap3 leaves it open when the connection failed half way

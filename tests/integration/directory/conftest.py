@@ -1,0 +1,109 @@
+"""A place of its own for each test in a real Active Directory, and sessions to read it."""
+
+from __future__ import annotations
+
+import ssl
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import ldap3
+import pytest
+
+from entrasync.directory.model import DirectoryConfig
+from entrasync.directory.session import DirectorySession, open_session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True, kw_only=True)
+class Domain:
+    """A running domain controller and who may do what there."""
+
+    host: str
+    base_dn: str
+    admin: DirectoryConfig
+    """Reads as an administrator, with the replication right."""
+
+
+class Place:
+    """An organizational unit of a test's own, and a hand that changes what is in it."""
+
+    def __init__(self, connection: Any, base_dn: str, name: str) -> None:
+        self.connection = connection
+        self.name = name
+        self.dn = f"OU=Büro {name},{base_dn}"
+        connection.add(self.dn, "organizationalUnit")
+
+    def dn_of(self, name: str) -> str:
+        return f"CN={name} {self.name},{self.dn}"
+
+    def add(self, kind: str, name: str, **attributes: Any) -> str:
+        dn = self.dn_of(name)
+        account = {} if kind == "contact" else {"sAMAccountName": f"{name}{self.name}"}
+        self.connection.add(dn, kind, {**account, **attributes})
+        return dn
+
+    def replace(self, dn: str, attribute: str, *values: str) -> None:
+        self.connection.modify(dn, {attribute: [(ldap3.MODIFY_REPLACE, list(values))]})
+
+    def link(self, group: str, *members: str) -> None:
+        self.connection.modify(group, {"member": [(ldap3.MODIFY_ADD, list(members))]})
+
+    def unlink(self, group: str, *members: str) -> None:
+        self.connection.modify(group, {"member": [(ldap3.MODIFY_DELETE, list(members))]})
+
+    def rename(self, dn: str, name: str, *, parent: str | None = None) -> None:
+        self.connection.modify_dn(dn, name, new_superior=parent)
+
+    def delete(self, dn: str) -> None:
+        self.connection.delete(dn)
+
+
+class Sessions:
+    """Opens sessions that end with the test."""
+
+    def __init__(self, domain: Domain, stack: ExitStack) -> None:
+        self._domain = domain
+        self._stack = stack
+
+    def __call__(self, config: DirectoryConfig | None = None, **changes: Any) -> DirectorySession:
+        session = open_session(replace(config or self._domain.admin, **changes))
+        return self._stack.enter_context(session)
+
+
+@pytest.fixture
+def connection(domain: Domain) -> Iterator[ldap3.Connection]:
+    server = ldap3.Server(
+        domain.admin.servers[0],
+        get_info=ldap3.NONE,
+        tls=ldap3.Tls(validate=ssl.CERT_NONE),
+    )
+    connection = ldap3.Connection(
+        server,
+        domain.admin.bind_user,
+        domain.admin.bind_password,
+        auto_bind=True,
+        raise_exceptions=True,
+        check_names=False,
+    )
+    yield connection
+    connection.unbind()
+
+
+@pytest.fixture
+def place(domain: Domain, connection: Any) -> Place:
+    return Place(connection, domain.base_dn, uuid4().hex[:6])
+
+
+@pytest.fixture
+def sessions(domain: Domain) -> Iterator[Sessions]:
+    with ExitStack() as stack:
+        yield Sessions(domain, stack)
+
+
+@pytest.fixture
+def session(sessions: Sessions) -> DirectorySession:
+    return sessions()
