@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from uuid import UUID
 
 from entrasync.directory.errors import MalformedAnswerError
@@ -87,10 +88,11 @@ def guid_of_name(value: bytes) -> str:
     return name.guid
 
 
+@lru_cache(maxsize=1024)
 def split_description(description: str) -> tuple[str, ValueRange | None]:
     """Split an attribute description into the attribute's name and the range it holds, if any.
 
-    Other options, such as `;binary`, are dropped.
+    Other options, such as `;binary`, are dropped. Every entry has the same few: hence the cache.
 
     Raises:
         MalformedAnswerError: a range that is none.
