@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from uuid import UUID
 
 from entrasync.directory.errors import MalformedAnswerError
 
@@ -23,6 +22,7 @@ FUNCTIONAL_LEVELS = {
 """`domainFunctionality` of the root DSE, as people know it."""
 
 _RANGE = re.compile(r"range=(\d{1,10})-(\d{1,10}|\*)", re.IGNORECASE)
+_GUID_TEXT = re.compile(rb"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _GUID_BYTES = 16
 
 
@@ -51,7 +51,9 @@ def guid_from_bytes(value: bytes) -> str:
     """
     if len(value) != _GUID_BYTES:
         raise MalformedAnswerError("The server sent an objectGUID that is not 16 bytes long.")
-    return str(UUID(bytes_le=value))
+    # the first three fields are little-endian; several times as fast as uuid.UUID(bytes_le=...)
+    first, second, third = value[3::-1].hex(), value[5:3:-1].hex(), value[7:5:-1].hex()
+    return f"{first}-{second}-{third}-{value[8:10].hex()}-{value[10:].hex()}"
 
 
 def parse_extended_name(value: bytes) -> ExtendedName:
@@ -138,9 +140,9 @@ def escape_filter(value: str) -> str:
 
 def _guid_from_text(text: bytes) -> str:
     """Read a GUID of an extended DN: text with dashes, or the 16 bytes as hexadecimal digits."""
+    if _GUID_TEXT.fullmatch(text):
+        return text.decode("ascii").lower()
     try:
-        if b"-" in text:
-            return str(UUID(text.decode("ascii")))
         return guid_from_bytes(bytes.fromhex(text.decode("ascii")))
     except ValueError as error:
         raise MalformedAnswerError("The server sent a GUID that is none.") from error
