@@ -32,6 +32,8 @@ class Forwarder:
         """Bytes the server sent."""
         self.cut_after: int | None = None
         """Cut all connections once the server has sent that many bytes."""
+        self.silent = False
+        """Swallow what the server sends."""
 
     def start(self) -> None:
         self._run(self._accept)
@@ -79,7 +81,8 @@ class Forwarder:
                 self.received += len(data)
                 if self.cut_after is not None and self.received > self.cut_after:
                     break
-                client.sendall(data)
+                if not self.silent:
+                    client.sendall(data)
         _end(client, server)
 
 

@@ -195,9 +195,10 @@ class Link:
         return decode_message(self._frames.popleft())
 
     def _receive(self) -> None:
-        data = self._connection.socket.recv(_RECEIVE_BYTES)
+        opened = self._connection.socket
+        data = opened.recv(_RECEIVE_BYTES) if opened is not None else b""
         if not data:
-            raise self.lost("closed by the server")
+            raise self.lost("it is closed")
         buffer = self._buffer
         buffer += data
         start = 0

@@ -220,3 +220,24 @@ def test_a_session_that_lost_its_connection_says_so_again(
         with pytest.raises(EntrasyncError) as caught:
             session.resolve_container(domain.base_dn, field="spec.baseDN")
         assert caught.value.reason == "ServerUnreachable"
+
+
+def test_a_server_that_falls_silent_is_not_waited_for_for_ever(
+    domain: Domain, forwarder: Forwarder, sessions: Sessions
+) -> None:
+    session = sessions(servers=(through(domain, forwarder),), receive_timeout=0.5)
+    forwarder.silent = True
+    with pytest.raises(TransientError) as caught:
+        list(session.read_all(domain.base_dn, ["mail"]))
+    assert caught.value.reason == "ServerUnreachable"
+
+
+def test_a_read_does_not_outlive_its_session(sessions: Sessions, place: Place) -> None:
+    for number in range(5):
+        place.add("user", f"u{number}")
+    session = sessions(page_size=1)
+    reading = session.read_all(place.dn, ["mail"])
+    next(reading)
+    session.close()
+    with pytest.raises(TransientError):
+        list(reading)
