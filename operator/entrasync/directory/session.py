@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from entrasync.directory.connect import connect
 from entrasync.directory.controls import DIRSYNC, EXTENDED_DN, SHOW_DELETED
-from entrasync.directory.dirsync import REPLICATION_RIGHT, DirSync
+from entrasync.directory.dirsync import DirSync
 from entrasync.directory.entries import Wanted, guid_of
 from entrasync.directory.errors import MalformedAnswerError, ReadFailedError
 from entrasync.directory.link import BASE, ONE_LEVEL, SUBTREE, Search
@@ -177,9 +177,9 @@ class DirectorySession:
     def can_read_deleted(self) -> bool:
         """Say whether the account sees tombstones.
 
-        The right to list the container of deleted objects is what counts, and only a tombstone in
-        it shows that. A domain that never deleted anything has none: then an account that may
-        replicate and sees the container is believed.
+        Listing the container of deleted objects takes rights on it that only administrators have
+        by default (`LCRP`). A tombstone in it proves them; in a domain that never deleted anything,
+        attributes of the container itself do: others see no more than that it is there.
         """
         search = Search(
             base=f"<WKGUID={_DELETED_OBJECTS},{self._context.dn}>",
@@ -190,10 +190,10 @@ class DirectorySession:
         try:
             if next(Reader(self._link, page_size=1).pages(search), None) is not None:
                 return True
-            visible = self._reader.one(search, absent=_NOT_THERE) is not None
+            container = self._reader.one(search, absent=_NOT_THERE)
         except ReadFailedError:
             return False
-        return visible and self.delta_method == REPLICATION_RIGHT
+        return container is not None and "objectGUID" in container.attributes
 
     def missing_attributes(self, names: Sequence[str]) -> tuple[str, ...]:
         """List which of these attributes the schema does not know, in the given order."""
