@@ -182,7 +182,7 @@ def _buildah() -> list[str]:
         "buildah",
         f"--root={store}",
         f"--runroot={store}-run",
-        "--storage-driver=vfs",
+        "--storage-driver=overlay",
     ]
 
 
