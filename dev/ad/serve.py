@@ -40,7 +40,7 @@ def samba_command(folder: Path, tls: Path, address: str | None) -> list[str]:
         "tls cafile": tls / "ca.crt",
     }
     if address is not None:
-        options |= {"interfaces": f"{address}/32", "bind interfaces only": "yes"}
+        options |= {"interfaces": f"{address}/8", "bind interfaces only": "yes"}
     settings = [f"--option={name}={value}" for name, value in options.items()]
     config = folder / "etc" / "smb.conf"
     return ["samba", "--foreground", "--no-process-group", "-s", str(config), *settings]

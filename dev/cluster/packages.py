@@ -25,6 +25,7 @@ NODE = {
 TESTS = {
     "samba": "samba",
     "/usr/lib/python3/dist-packages/samba/provision/__init__.py": "python3-samba",
+    "/usr/share/samba/setup/provision.ldif": "samba-ad-provision",
     "/usr/lib/x86_64-linux-gnu/samba/ldb/samldb.so": "samba-dsdb-modules",
     "/usr/lib/x86_64-linux-gnu/samba/vfs/acl_xattr.so": "samba-vfs-modules",
 }

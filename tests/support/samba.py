@@ -1,0 +1,178 @@
+"""A real Active Directory on this host: a Samba domain controller on a loopback address of its own.
+
+Provisioning takes some seconds, so each size is provisioned once and cached; every server works on
+a copy.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from dev.ad.serve import samba_command
+from dev.cluster.packages import TESTS, missing
+from dev.cluster.places import CACHE, ROOT
+from dev.demo.certificates import Authority
+
+SYSTEM_PYTHON = "/usr/bin/python3"
+"""Has Samba's modules, which no package index offers."""
+ADMIN_USER = "administrator@contoso.test"
+ADMIN_PASSWORD = "Test-Admin-Passw0rd"
+READER_USER = "svc-entrasync@contoso.test"
+READER_PASSWORD = "Test-Reader-Passw0rd"
+BASE_DN = "DC=contoso,DC=test"
+START_SECONDS = 60
+
+
+class SambaServer:
+    """A running domain controller of contoso.test; a context manager.
+
+    Args:
+        folder: an empty folder for its data.
+        size: `company` (some 2,000 people) or `small`.
+    """
+
+    base_dn = BASE_DN
+    bind_user = READER_USER
+    bind_password = READER_PASSWORD
+    admin_user = ADMIN_USER
+    admin_password = ADMIN_PASSWORD
+
+    def __init__(self, folder: Path, size: str = "small") -> None:
+        self._folder = folder
+        self._size = size
+        # an address nobody else uses: Samba's ports cannot be chosen
+        self.host = f"127.{secrets.randbelow(200) + 20}.{secrets.randbelow(250)}.9"
+        self.url = f"ldaps://{self.host}"
+        authority = Authority("test CA", dt.datetime.now(dt.UTC))
+        self.ca_pem = authority.certificate
+        self._pair = authority.issue([self.host, "dc1.contoso.test"])
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        shutil.copytree(template(self._size), self._folder, dirs_exist_ok=True)
+        (self._folder / "run").mkdir(exist_ok=True)
+        tls = self._folder / "tls-copy"
+        tls.mkdir(mode=0o700)
+        for name, text in (
+            ("tls.crt", self._pair.certificate),
+            ("tls.key", self._pair.key),
+            ("ca.crt", self.ca_pem),
+        ):
+            (tls / name).write_text(text)
+            (tls / name).chmod(0o600)
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Starts the server and waits until it answers over TLS."""
+        command = samba_command(self._folder, self._folder / "tls-copy", self.host)
+        with (self._folder / "samba.out").open("ab") as output:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        try:
+            self._wait_for_answer(self._process)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Ends the server at once, as a lost domain controller would; it may be started again."""
+        if self._process is None:
+            return
+        # its own session: the group holds Samba's children and nothing else
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._process = None
+
+    def change(self, command: str, argument: str = "") -> dict[str, Any]:
+        """Changes the directory, see dev/ad/change.py, and tells what was done."""
+        output = _system_python(
+            "-m", "dev.ad.change", str(self._folder), command, *([argument] if argument else [])
+        )
+        found: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
+        return found
+
+    def _wait_for_answer(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            said = (self._folder / "samba.out").read_text(errors="replace")[-2000:]
+            assert process.poll() is None, f"samba ended: {said}"
+            assert time.monotonic() < deadline, f"samba does not answer: {said}"
+            time.sleep(0.1)
+
+    def _answers(self) -> bool:
+        context = ssl.create_default_context(cadata=self.ca_pem)
+        try:
+            with (
+                socket.create_connection((self.host, 636), timeout=2) as plain,
+                context.wrap_socket(plain, server_hostname=self.host),
+            ):
+                return True
+        except OSError:
+            return False
+
+
+def template(size: str) -> Path:
+    """The provisioned domain of a size, made when it is not cached."""
+    lacking = missing(TESTS)
+    assert not lacking, f"Install what the tests need: apt-get install {' '.join(lacking)}"
+    sources = sorted((ROOT / "dev" / "ad").glob("*.py"))
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+    cache = CACHE / "samba"
+    cache.mkdir(parents=True, exist_ok=True)
+    wanted = cache / f"{size}-{digest}"
+    with (cache / f"{size}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not wanted.is_dir():
+            for stale in cache.glob(f"{size}-*"):
+                shutil.rmtree(stale)
+            new = cache / f".{size}.new"
+            shutil.rmtree(new, ignore_errors=True)
+            _system_python("-m", "dev.ad.provision", str(new), size)
+            new.rename(wanted)
+    return wanted
+
+
+def _system_python(*arguments: str) -> str:
+    done = subprocess.run(
+        [SYSTEM_PYTHON, *arguments],
+        cwd=ROOT,
+        env=os.environ
+        | {
+            "ADMIN_PASSWORD": ADMIN_PASSWORD,
+            "READER_PASSWORD": READER_PASSWORD,
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
