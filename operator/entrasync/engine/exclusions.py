@@ -1,0 +1,95 @@
+"""What Entra Connect leaves out by default, each rule under its name.
+
+A rule looks at one object; the first that holds names the reason in reports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from entrasync.engine.source import SECURITY_GROUP, SourceKind, SourceObject
+
+_NEVER_SYNCED_RECIPIENTS: Final = 0x21C07000
+"""Bits of msExchRecipientTypeDetails: system, arbitration, discovery mailboxes and the like."""
+_ROLE_GROUP: Final = 0x40000000
+_LINKED_MAILBOX: Final = 2
+
+Rule = Callable[[SourceObject], bool]
+
+
+def _account(source: SourceObject) -> str:
+    return source.text("sAMAccountName") or ""
+
+
+def _recipient(source: SourceObject) -> int:
+    return source.integer("msExchRecipientTypeDetails") or 0
+
+
+def _conflict(source: SourceObject) -> bool:
+    return "\\0ACNF:" in source.dn or "\nCNF:" in (source.text("name") or "")
+
+
+def _written_back(prefix: str) -> Rule:
+    return lambda source: (source.text("adminDescription") or "").startswith(prefix)
+
+
+def _is_critical(source: SourceObject) -> bool:
+    return (source.text("isCriticalSystemObject") or "").upper() == "TRUE"
+
+
+def _is_distribution_without_mail(source: SourceObject) -> bool:
+    security = (source.integer("groupType") or 0) & SECURITY_GROUP
+    return not security and not source.text("mail") and not source.texts("proxyAddresses")
+
+
+USER_RULES: Final[tuple[tuple[str, Rule], ...]] = (
+    ("CriticalSystemObject", _is_critical),
+    ("NoAccountName", lambda source: not _account(source)),
+    ("NoUserAccountControl", lambda source: source.integer("userAccountControl") is None),
+    ("SyncServiceAccount", lambda source: _account(source).startswith(("AAD_", "MSOL_"))),
+    ("SupportAccount", lambda source: _account(source) == "SUPPORT_388945a0"),
+    ("SystemMailbox", lambda source: _account(source).startswith("SystemMailbox{")),
+    (
+        "ClientAccessMailbox",
+        lambda source: _account(source).startswith("CAS_") and _account(source).endswith("}"),
+    ),
+    ("SystemRecipient", lambda source: bool(_recipient(source) & _NEVER_SYNCED_RECIPIENTS)),
+    (
+        "LinkedMailboxWithoutAnchor",
+        lambda source: (
+            _recipient(source) == _LINKED_MAILBOX and not source.raw("mS-DS-ConsistencyGuid")
+        ),
+    ),
+    ("ReplicationConflict", _conflict),
+    ("WrittenBack", _written_back("User_")),
+)
+GROUP_RULES: Final[tuple[tuple[str, Rule], ...]] = (
+    ("CriticalSystemObject", _is_critical),
+    ("NoAccountName", lambda source: not _account(source)),
+    ("RichCoexistenceGroup", lambda source: _account(source) == "MSOL_AD_Sync_RichCoexistence"),
+    ("RoleGroup", lambda source: bool(_recipient(source) & _ROLE_GROUP)),
+    ("DistributionGroupWithoutMail", _is_distribution_without_mail),
+    ("ReplicationConflict", _conflict),
+    ("WrittenBack", _written_back("Group_")),
+)
+CONTACT_RULES: Final[tuple[tuple[str, Rule], ...]] = (
+    ("CriticalSystemObject", _is_critical),
+    (
+        "NoAddress",
+        lambda source: not source.text("mail") and not source.texts("proxyAddresses"),
+    ),
+    ("SyncServiceContact", lambda source: "(MSOL)" in (source.text("displayName") or "")),
+    ("ReplicationConflict", _conflict),
+)
+_RULES: Final = {
+    SourceKind.USER: USER_RULES,
+    SourceKind.GROUP: GROUP_RULES,
+    SourceKind.CONTACT: CONTACT_RULES,
+}
+
+
+def excluded_by(source: SourceObject) -> str | None:
+    """Name of the first rule that leaves this object out, `None` when it takes part."""
+    rules = _RULES.get(source.kind, ())
+    return next((name for name, holds in rules if holds(source)), None)
