@@ -159,14 +159,18 @@ def _assign_anchors(
         if anchor != computed[source.guid]:
             reason, message = (
                 "AnchorChanged",
-                "its mS-DS-ConsistencyGuid changed after the first export; set it back, the cloud"
-                " object stays as it is meanwhile",
+                (
+                    "its mS-DS-ConsistencyGuid changed after the first export; set it back, the"
+                    " cloud object stays as it is meanwhile"
+                ),
             )
         elif uses[anchor] > 1:
             reason, message = (
                 "DuplicateAnchor",
-                "another object in scope has the same mS-DS-ConsistencyGuid; clear it on one of"
-                " them, neither is exported meanwhile",
+                (
+                    "another object in scope has the same mS-DS-ConsistencyGuid; clear it on one"
+                    " of them, neither is exported meanwhile"
+                ),
             )
         else:
             anchors[source.guid] = anchor

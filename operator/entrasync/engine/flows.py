@@ -6,7 +6,6 @@ default rules. An absent value is an absent key: the plan turns a value that wen
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
 import uuid
 from collections.abc import Callable, Mapping
@@ -139,27 +138,3 @@ def generalized_time(filetime: int) -> str:
     """100 ns ticks since 1601 as `20190801164342.0Z`."""
     moment = _EPOCH + dt.timedelta(microseconds=filetime // 10)
     return moment.strftime("%Y%m%d%H%M%S.0Z")
-
-
-def to_storable(value: PropertyValue) -> object:
-    """A property value as JSON can hold it; the inverse of `from_storable`."""
-    match value:
-        case bytes():
-            return {"b": base64.b64encode(value).decode()}
-        case tuple():
-            return [to_storable(item) for item in value]
-        case _:
-            return value
-
-
-def from_storable(value: object) -> PropertyValue:
-    """What `to_storable` made, as it was."""
-    match value:
-        case {"b": str(encoded)}:
-            return base64.b64decode(encoded)
-        case list():
-            return tuple(from_storable(item) for item in value)  # type: ignore[return-value]  # lists are of one sort
-        case None | bool() | int() | str():
-            return value
-        case _:
-            raise TypeError(f"not a stored property value: {type(value).__name__}")

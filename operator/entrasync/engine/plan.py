@@ -14,7 +14,7 @@ from enum import IntEnum, StrEnum
 from typing import Final
 
 from entrasync.engine.evaluate import DesiredObject, Evaluation
-from entrasync.engine.flows import MANAGER, to_storable
+from entrasync.engine.flows import MANAGER
 from entrasync.entra.contracts import (
     LinkChange,
     PropertyValue,
@@ -22,6 +22,7 @@ from entrasync.entra.contracts import (
     SyncObjectType,
     SyncOperation,
 )
+from entrasync.state.rows import to_storable
 
 KIND_NAMES: Final = {
     SyncObjectType.USER: "users",
@@ -183,11 +184,9 @@ def plan_changes(
         else:
             unaccounted.add(candidate.anchor)
     frozen = {entry.anchor for entry in evaluation.withheld}
-    reachable = (evaluation.desired.keys() | unaccounted | frozen | cloud.keys()) - removed
+    untouched = _links_to_leave(evaluation, cloud) | unaccounted | removed
     for anchor in sorted(evaluation.desired):
-        changes += _object_changes(
-            evaluation.desired[anchor], cloud.get(anchor), removed, frozenset(reachable)
-        )
+        changes += _object_changes(evaluation.desired[anchor], cloud.get(anchor), untouched)
     changes.sort(key=lambda change: (change.phase, change.message.source_anchor))
     orphans = Counter(
         found.object_type
@@ -203,6 +202,16 @@ def plan_changes(
         unaccounted=frozenset(unaccounted),
         orphans=dict(orphans),
     )
+
+
+def _links_to_leave(evaluation: Evaluation, cloud: Mapping[str, CloudObject]) -> set[str]:
+    """Anchors whose memberships are never ended: objects of others, and objects frozen as they are.
+
+    A group too large to be exported is frozen too, but its own memberships are known.
+    """
+    frozen = {e.anchor for e in evaluation.withheld if e.reason != "GroupTooLarge"}
+    others = {a for a, c in cloud.items() if not c.owned and a not in evaluation.desired}
+    return frozen | others
 
 
 def _deletion(candidate: CloudObject) -> PlannedChange:
@@ -228,8 +237,7 @@ _OBJECT_PHASES: Final = {
 def _object_changes(
     desired: DesiredObject,
     known: CloudObject | None,
-    removed: set[str],
-    reachable: frozenset[str],
+    untouched: set[str],
 ) -> list[PlannedChange]:
     before: Mapping[str, PropertyValue] = {} if known is None else known.properties
     differing: dict[str, PropertyValue] = {
@@ -246,7 +254,7 @@ def _object_changes(
         changes.append(_set(desired, _OBJECT_PHASES[desired.object_type], known, differing, before))
     if references:
         changes.append(_set(desired, Phase.REFERENCES, known, references, before, refers=True))
-    links = _link_changes(desired, known, removed, reachable)
+    links = _link_changes(desired, known, untouched)
     if links:
         changes.append(
             PlannedChange(
@@ -290,13 +298,15 @@ def _set(
 def _link_changes(
     desired: DesiredObject,
     known: CloudObject | None,
-    removed: set[str],
-    reachable: frozenset[str],
+    untouched: set[str],
 ) -> tuple[LinkChange, ...]:
-    """Members to add and remove; the service itself ends the links of what is deleted."""
+    """Members to add and remove.
+
+    The service itself ends the links of what is deleted, so none is sent for those.
+    """
     before = frozenset() if known is None else known.members
-    added = sorted((desired.members - before) & reachable)
-    gone = sorted(before - desired.members - removed)
+    added = sorted(desired.members - before)
+    gone = sorted(before - desired.members - untouched)
     return tuple(
         [LinkChange(anchor=anchor, add=False) for anchor in gone]
         + [LinkChange(anchor=anchor, add=True) for anchor in added]

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from entrasync.directory.model import SourceEntry
-
 EXPORTED_ATTRIBUTES: Final = (
     "c",
     "cn",
@@ -179,20 +177,6 @@ def first_rdn(dn: str) -> str:
         elif character == ",":
             return dn[:index]
     return dn
-
-
-def merge_change(known: SourceObject | None, change: SourceEntry) -> SourceObject:
-    """What is known after a change: returned attributes replace, empty ones clear."""
-    attributes = dict(known.attributes) if known is not None else {}
-    for name, values in change.attributes.items():
-        if values:
-            attributes[name] = values
-        else:
-            attributes.pop(name, None)
-    parent = change.parent_guid
-    if parent is None and known is not None:
-        parent = known.parent_guid
-    return SourceObject(guid=change.guid, dn=change.dn, parent_guid=parent, attributes=attributes)
 
 
 def sid_text(value: bytes) -> str:
