@@ -13,6 +13,7 @@ import pytest
 
 from entrasync.directory.model import DirectoryConfig
 from entrasync.directory.session import DirectorySession, open_session
+from tests.support.samba import SambaServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,8 +25,10 @@ class Domain:
 
     host: str
     base_dn: str
-    admin: DirectoryConfig
-    """Reads as an administrator, with the replication right."""
+    service: DirectoryConfig
+    """The service account, which only reads."""
+    admin_user: str
+    admin_password: str
 
 
 class Place:
@@ -70,21 +73,46 @@ class Sessions:
         self._stack = stack
 
     def __call__(self, config: DirectoryConfig | None = None, **changes: Any) -> DirectorySession:
-        session = open_session(replace(config or self._domain.admin, **changes))
+        session = open_session(replace(config or self._domain.service, **changes))
         return self._stack.enter_context(session)
+
+
+def config_of(server: SambaServer) -> DirectoryConfig:
+    """Read as the service account: it may replicate changes and list tombstones, no more."""
+    return DirectoryConfig(
+        servers=(server.url,),
+        base_dn=None,
+        bind_user=server.bind_user,
+        bind_password=server.bind_password,
+        ca_pem=server.ca_pem,
+        start_tls=False,
+    )
+
+
+@pytest.fixture(scope="session")
+def domain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Domain]:
+    """Start a domain controller for the tests of this folder, which change it."""
+    with SambaServer(tmp_path_factory.mktemp("ad") / "directory") as server:
+        yield Domain(
+            host=server.host,
+            base_dn=server.base_dn,
+            service=config_of(server),
+            admin_user=server.admin_user,
+            admin_password=server.admin_password,
+        )
 
 
 @pytest.fixture
 def connection(domain: Domain) -> Iterator[ldap3.Connection]:
     server = ldap3.Server(
-        domain.admin.servers[0],
+        domain.service.servers[0],
         get_info=ldap3.NONE,
         tls=ldap3.Tls(validate=ssl.CERT_NONE),
     )
     connection = ldap3.Connection(
         server,
-        domain.admin.bind_user,
-        domain.admin.bind_password,
+        domain.admin_user,
+        domain.admin_password,
         auto_bind=True,
         raise_exceptions=True,
         check_names=False,

@@ -39,7 +39,7 @@ def guid_of(session: DirectorySession, dn: str) -> str:
     return session.resolve_container(dn, field="spec.baseDN").guid
 
 
-def test_an_administrator_has_the_replication_right(session: DirectorySession) -> None:
+def test_the_service_account_has_the_replication_right(session: DirectorySession) -> None:
     assert session.delta_method == ("DirSync", "ReplicationRightGranted")
 
 
@@ -175,7 +175,7 @@ def reader(domain: Domain, place: Place) -> DirectoryConfig:
     dn = place.add("user", "reader", userPrincipalName=name)
     place.connection.extend.microsoft.modify_password(dn, "Reader Secret!1")
     place.replace(dn, "userAccountControl", "512")
-    return replace(domain.admin, bind_user=name, bind_password="Reader Secret!1")
+    return replace(domain.service, bind_user=name, bind_password="Reader Secret!1")
 
 
 def test_an_ordinary_account_reads_changes_by_object_security(

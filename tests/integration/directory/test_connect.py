@@ -42,7 +42,7 @@ def port_of(url: str) -> int:
 
 @pytest.fixture
 def forwarder(domain: Domain) -> Iterator[Forwarder]:
-    target = (domain.host, port_of(domain.admin.servers[0]))
+    target = (domain.host, port_of(domain.service.servers[0]))
     with forwarding(domain.host, target) as forwarder:
         yield forwarder
 
@@ -74,7 +74,7 @@ def nobody() -> str:
 
 def test_the_root_says_what_the_server_is(domain: Domain, session: DirectorySession) -> None:
     root = session.root
-    assert root.server == domain.admin.servers[0]
+    assert root.server == domain.service.servers[0]
     assert root.base_dn == domain.base_dn
     assert root.domain == "contoso.test"
     assert root.functional_level in {"2008R2", "2012R2", "2016"}
@@ -94,19 +94,19 @@ def test_a_certificate_of_another_ca_ends_it(
 ) -> None:
     servers = (f"{scheme}://{domain.host}", through(domain, forwarder))
     with pytest.raises(ConfigurationError) as caught:
-        open_session(replace(domain.admin, servers=servers, ca_pem=other_ca(), start_tls=True))
+        open_session(replace(domain.service, servers=servers, ca_pem=other_ca(), start_tls=True))
     assert caught.value.reason == "CertificateNotTrusted"
     assert caught.value.field == "spec.caProvider"
     assert forwarder.connections == 0
 
 
 def test_a_certificate_of_another_name_ends_it(domain: Domain) -> None:
-    target = (domain.host, port_of(domain.admin.servers[0]))
+    target = (domain.host, port_of(domain.service.servers[0]))
     with (
         forwarding("127.0.0.99", target) as forwarder,
         pytest.raises(ConfigurationError) as caught,
     ):
-        open_session(replace(domain.admin, servers=(f"ldaps://127.0.0.99:{forwarder.port}",)))
+        open_session(replace(domain.service, servers=(f"ldaps://127.0.0.99:{forwarder.port}",)))
     assert caught.value.reason == "CertificateNotTrusted"
     assert caught.value.field == "spec.servers"
 
@@ -126,8 +126,8 @@ def test_a_refused_bind_is_tried_exactly_once(
     place.add("user", "locked", userPrincipalName=f"locked{place.name}@contoso.test")
     dn = place.dn_of("locked")
     config = replace(
-        domain.admin,
-        servers=(domain.admin.servers[0], through(domain, forwarder)),
+        domain.service,
+        servers=(domain.service.servers[0], through(domain, forwarder)),
         bind_user=f"locked{place.name}@contoso.test",
         bind_password="wrong Secret!1",
     )
@@ -144,14 +144,14 @@ def test_a_refused_bind_is_tried_exactly_once(
 
 
 def test_the_next_server_is_used_when_one_is_down(domain: Domain, sessions: Sessions) -> None:
-    session = sessions(servers=(nobody(), "ldaps://dc.invalid", domain.admin.servers[0]))
-    assert session.root.server == domain.admin.servers[0]
+    session = sessions(servers=(nobody(), "ldaps://dc.invalid", domain.service.servers[0]))
+    assert session.root.server == domain.service.servers[0]
 
 
 def test_all_servers_down_is_told_with_their_addresses(domain: Domain) -> None:
     servers = (nobody(), nobody())
     with pytest.raises(TransientError) as caught:
-        open_session(replace(domain.admin, servers=servers))
+        open_session(replace(domain.service, servers=servers))
     assert caught.value.reason == "ServerUnreachable"
     assert caught.value.field == "spec.servers"
     assert all(server in caught.value.message for server in servers)
@@ -161,7 +161,7 @@ def test_all_servers_down_is_told_with_their_addresses(domain: Domain) -> None:
 def test_a_server_that_speaks_no_tls_is_unreachable(domain: Domain, words: bytes) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         url = f"ldaps://127.0.0.1:{listener.getsockname()[1]}"
-        config = replace(domain.admin, servers=(url,), receive_timeout=1)
+        config = replace(domain.service, servers=(url,), receive_timeout=1)
 
         def answer() -> None:
             client, _ = listener.accept()
@@ -185,7 +185,7 @@ def test_a_server_that_speaks_no_tls_is_unreachable(domain: Domain, words: bytes
 )
 def test_a_base_that_is_not_there_is_named(domain: Domain, base_dn: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        open_session(replace(domain.admin, base_dn=base_dn))
+        open_session(replace(domain.service, base_dn=base_dn))
     assert caught.value.reason == "BaseNotFound"
     assert caught.value.field == "spec.baseDN"
 
