@@ -252,6 +252,12 @@ class RunSummary(StatusModel):
     """`Delta` or `Full`."""
     phase: Annotated[str, Field(max_length=16)] | None = None
     """How it ended."""
+    reason: Annotated[str, Field(max_length=256)] | None = None
+    """CamelCase reason of how it ended."""
+    message: Annotated[str, Field(max_length=2048)] | None = None
+    """What happened and what to do."""
+    generation: int | None = None
+    """Generation of the sync it was made from."""
     start_time: Annotated[str, Field(max_length=64)] | None = None
     """When it started (RFC 3339)."""
     completion_time: Annotated[str, Field(max_length=64)] | None = None

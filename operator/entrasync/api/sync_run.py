@@ -23,6 +23,8 @@ TRIGGER_LABEL: Final = "entrasync.dev/trigger"
 SYNC_LABEL: Final = "entrasync.dev/sync"
 RUN_LABEL: Final = "entrasync.dev/run"
 REQUEST_ANNOTATION: Final = "entrasync.dev/run-requested-at"
+GENERATION_ANNOTATION: Final = "entrasync.dev/sync-generation"
+"""On a SyncRun: generation of the resource it was made for."""
 
 
 class RunMode(StrEnum):
@@ -115,17 +117,6 @@ class SyncRunSpec(ApiModel):
     """Digest of a blocked plan: lets exactly those braked changes through, once."""
     cancel: bool = False
     """Ends the run. Cannot be taken back."""
-
-
-class Progress(StatusModel):
-    """How far a run is."""
-
-    stage: Annotated[str, Field(max_length=32)] | None = None
-    """Import, Evaluate, Plan, Export or Confirm."""
-    done: int | None = None
-    """Changes done."""
-    total: int | None = None
-    """Changes in all."""
 
 
 class PlanSummary(StatusModel):
@@ -244,8 +235,6 @@ class SyncRunStatus(StatusModel):
     """Ready; Complete; Failed; Reconciling and Stalled while they hold."""
     endpoint: EndpointUsed | None = None
     """The endpoint used."""
-    progress: Progress | None = None
-    """How far it is."""
     plan: PlanSummary | None = None
     """The plan."""
     changes: Changes | None = None
@@ -266,8 +255,6 @@ class SyncRunStatus(StatusModel):
     """Time per stage."""
     job_name: Annotated[str, Field(max_length=253)] | None = None
     """Name of its Job."""
-    harvested: bool | None = None
-    """Whether its result has been written onto the resources it speaks of."""
 
 
 class SyncRun(Resource):

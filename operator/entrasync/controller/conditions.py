@@ -1,0 +1,82 @@
+"""Conditions, as the Kubernetes API conventions and kstatus want them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from entrasync.api.common import Condition
+from entrasync.controller.durations import format_time
+
+TRUE: Final = "True"
+FALSE: Final = "False"
+UNKNOWN: Final = "Unknown"
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Wanted:
+    """What a condition should say."""
+
+    status: str
+    reason: str
+    message: str = ""
+
+
+def merge(
+    current: Sequence[Condition],
+    wanted: Mapping[str, Wanted],
+    *,
+    managed: Iterable[str],
+    generation: int,
+    now: dt.datetime,
+) -> list[Condition]:
+    """The conditions to write.
+
+    `lastTransitionTime` moves only with `status`; conditions of others are kept where they are.
+
+    Args:
+        current: conditions as they are.
+        wanted: by type; a managed type that is not wanted is removed.
+        managed: types this controller owns.
+        generation: of the resource.
+        now: aware.
+    """
+    if "Reconciling" in wanted and "Stalled" in wanted:
+        raise ValueError("a resource is never Reconciling and Stalled at once")
+    owned = set(managed)
+    known = {condition.type: condition for condition in current}
+    result = [c for c in current if c.type not in owned or c.type in wanted]
+    for kind in wanted:
+        if kind not in known:
+            result.append(Condition(type=kind, status=""))
+    return [
+        _updated(condition, wanted[condition.type], generation, now)
+        if condition.type in wanted
+        else condition
+        for condition in result
+    ]
+
+
+def _updated(condition: Condition, wanted: Wanted, generation: int, now: dt.datetime) -> Condition:
+    changed = condition.status != wanted.status
+    return Condition(
+        type=condition.type,
+        status=wanted.status,
+        observed_generation=generation,
+        last_transition_time=format_time(now) if changed else condition.last_transition_time,
+        reason=wanted.reason,
+        message=wanted.message,
+    )
+
+
+def find(conditions: Sequence[Condition], kind: str) -> Condition | None:
+    """The condition of a type."""
+    return next((c for c in conditions if c.type == kind), None)
+
+
+def is_true(conditions: Sequence[Condition], kind: str) -> bool:
+    """Whether a condition is there and True."""
+    found = find(conditions, kind)
+    return found is not None and found.status == TRUE
