@@ -8,8 +8,8 @@ from entrasync.api.crds import RESOURCES, build_crd
 
 _INTRODUCTION = """# The resources, field by field
 
-Generated from the models; `kubectl explain KIND.spec` shows the same. Required fields are marked *required*. A rule that spans fields
-stands below its table.
+Generated from the models; `kubectl explain KIND.spec` shows the same. Required fields are marked
+*required*. A rule that spans fields stands below its table.
 """
 
 

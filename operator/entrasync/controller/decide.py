@@ -175,7 +175,10 @@ def blocker(observed: ObservedSync, now: dt.datetime) -> Blocked | None:
             " it, or set `spec.mode` of one of them to Preview",
             stalled=True,
         )
-    parts = [observed.tenant, *observed.directories.values()]
+    parts: list[EntraTenant | ActiveDirectory] = [
+        observed.tenant,
+        *observed.directories.values(),
+    ]
     for part in parts:
         problem = _part_problem(observed, part, now)
         if problem is not None:
@@ -214,14 +217,18 @@ def cloud_problem(tenant: EntraTenant, cloud: AzureCloud) -> tuple[str, str] | N
     if cloud.spec.closed_time is not None:
         return (
             "CloudClosed",
-            f"EntraTenant/{tenant.metadata.name} `spec.cloudRef`: AzureCloud {name} was closed at"
-            f" {cloud.spec.closed_time}; name the cloud the tenant was moved to",
+            (
+                f"EntraTenant/{tenant.metadata.name} `spec.cloudRef`: AzureCloud {name} was closed"
+                f" at {cloud.spec.closed_time}; name the cloud the tenant was moved to"
+            ),
         )
     if EndpointVersion.V2 not in {e.version for e in cloud.spec.sync_service.endpoints}:
         return (
             "EndpointNotOffered",
-            f"EntraTenant/{tenant.metadata.name} `spec.transport`: AzureCloud {name} does not offer"
-            " SyncServiceV2; name a cloud that does in `spec.cloudRef`",
+            (
+                f"EntraTenant/{tenant.metadata.name} `spec.transport`: AzureCloud {name} does not"
+                " offer SyncServiceV2; name a cloud that does in `spec.cloudRef`"
+            ),
         )
     return None
 

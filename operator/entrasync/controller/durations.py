@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-import durationpy  # type: ignore[import-untyped]  # small and stable
+import durationpy
 
 
 def parse_duration(text: str) -> dt.timedelta:
