@@ -58,15 +58,19 @@ def failed_result(error: Exception, *, mode: str) -> RunResult:
             message=f"the run ended with an unexpected {type(error).__name__}; its log says more",
             mode=mode,
         )
-    message = f"`{error.field}`: {error.message}" if error.field else error.message
     return RunResult(
         outcome="Blocked" if isinstance(error, BlockedError) else "Failed",
         reason=error.reason,
-        message=message,
+        message=message_of(error),
         resource=error.resource,
         permanent=isinstance(error, ConfigurationError),
         mode=mode,
     )
+
+
+def message_of(error: EntrasyncError) -> str:
+    """Field and message of an error; the resource is told beside it."""
+    return f"`{error.field}`: {error.message}" if error.field else error.message
 
 
 def write_termination_message(result: RunResult, path: Path) -> None:

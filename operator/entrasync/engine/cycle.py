@@ -1,0 +1,320 @@
+"""One cycle: import, evaluate, plan, brakes, export, confirm."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+import structlog
+
+from entrasync.api.directory_sync import OrphanCounts, OwnedObjects, SyncMode
+from entrasync.api.sync_run import RunScope, SourceRead
+from entrasync.directory.errors import CookieRejectedError
+from entrasync.directory.session import DirectorySession
+from entrasync.engine.approvals import Approvals
+from entrasync.engine.braking import (
+    blocked_message,
+    blocked_plan,
+    braked_changes,
+    check_shrinking,
+    judge,
+    remember_size,
+)
+from entrasync.engine.cloud_space import META_READ_BACK, load_cloud, take_read_back
+from entrasync.engine.containers import FoundScope, find_scope, load_pins, save_pins
+from entrasync.engine.evaluate import Evaluation, EvaluationRules, evaluate
+from entrasync.engine.evidence import EvidenceGatherer
+from entrasync.engine.exporting import Export, ExportTally
+from entrasync.engine.facts import directory_facts, usable_attributes
+from entrasync.engine.importing import (
+    SourceReading,
+    forget_cookie,
+    import_changes,
+    import_full,
+    source_empty,
+    usable_cookie,
+)
+from entrasync.engine.inputs import CycleInputs, CycleParts
+from entrasync.engine.outcome import CycleOutcome, Stopwatch
+from entrasync.engine.plan import CloudObject, Plan, plan_changes, removal_candidates
+from entrasync.engine.report import changes_of, company_of, conclude, object_errors
+from entrasync.engine.source import SourceObject, SourceTree
+from entrasync.entra.contracts import CompanyConfiguration, SyncObject, SyncObjectType
+from entrasync.errors import ConfigurationError
+
+log = structlog.get_logger()
+
+
+def run_cycle(
+    inputs: CycleInputs, parts: CycleParts, outcome: CycleOutcome | None = None
+) -> CycleOutcome:
+    """Runs one cycle.
+
+    Args:
+        inputs: what to do.
+        parts: what to do it with.
+        outcome: filled as the cycle goes, so that a failed one tells what it learnt.
+
+    Raises:
+        EntrasyncError: it could not be run, or was stopped before a plan was there.
+    """
+    return _Cycle(inputs, parts, outcome or CycleOutcome()).run()
+
+
+class _Cycle:
+    def __init__(self, inputs: CycleInputs, parts: CycleParts, outcome: CycleOutcome) -> None:
+        self._inputs = inputs
+        self._parts = parts
+        self._store = parts.store
+        self._outcome = outcome
+        self._watch = Stopwatch(parts.monotonic, outcome.timings)
+        self._max_links = 0
+
+    def run(self) -> CycleOutcome:
+        self._store.bind(self._inputs.tenant_id)
+        with self._parts.session_factory() as session:
+            with self._watch.stage("import"):
+                self._read_tenant()
+                found, attributes = self._read_source(session)
+            with self._watch.stage("evaluate"):
+                evaluation = self._evaluate(session, found)
+            with self._watch.stage("plan"):
+                cloud = load_cloud(self._store)
+                plan = self._plan(session, found, attributes, evaluation, cloud)
+        approvals = Approvals(self._store, self._parts.clock(), self._inputs.window)
+        if self._may_go_on(plan, evaluation, cloud, approvals, _scope_digest(found)):
+            with self._watch.stage("export"):
+                tally = self._export(plan, evaluation, approvals)
+            remember_size(self._store, _scope_digest(found), evaluation.in_scope)
+            conclude(self._outcome, tally)
+        self._outcome.objects = self._owned_objects()
+        return self._outcome
+
+    # --- import ----------------------------------------------------------------------------
+
+    def _read_tenant(self) -> None:
+        self._parts.progress("Import", 0, None)
+        company = self._parts.client.company_configuration()
+        self._outcome.company = company_of(company)
+        require_enabled(company, self._inputs.tenant_resource)
+        self._max_links = company.max_links_per_request
+        full = self._inputs.scope is RunScope.FULL
+        if full or self._store.get(META_READ_BACK) is None or self._store.pending():
+            take_read_back(self._store, self._read_back_objects())
+
+    def _read_back_objects(self) -> list[SyncObject]:
+        objects: list[SyncObject] = []
+        for page in self._parts.client.read_back():
+            self._outcome.requests.import_ += 1
+            objects += page.objects
+            self._parts.progress("Import", len(objects), None)
+        return objects
+
+    def _read_source(self, session: DirectorySession) -> tuple[FoundScope, tuple[str, ...]]:
+        inputs, outcome = self._inputs, self._outcome
+        outcome.directory = directory_facts(session)
+        attributes = usable_attributes(session, inputs.directory_resource)
+        found = find_scope(
+            session,
+            session.root.base_dn,
+            inputs.where,
+            load_pins(self._store, inputs.remembered),
+        )
+        save_pins(self._store, found)
+        outcome.scopes = found.pinned
+        reading = SourceReading(
+            containers=found.include,
+            attributes=attributes,
+            digest=_digest(
+                sorted(each.guid for each in found.include), attributes, session.root.domain
+            ),
+            resource=inputs.directory_resource,
+        )
+        self._import(session, reading)
+        return found, attributes
+
+    def _import(self, session: DirectorySession, reading: SourceReading) -> None:
+        def progress(done: int) -> None:
+            self._parts.progress("Import", done, None)
+
+        cookie = None
+        if self._inputs.scope is not RunScope.FULL:
+            cookie = usable_cookie(self._store, reading.digest)
+        if cookie is not None:
+            try:
+                read = import_changes(session, self._store, reading, cookie, progress)
+            except CookieRejectedError as error:
+                log.warning("delta_not_possible", reason=error.reason, message=error.message)
+                self._outcome.message = error.message
+            else:
+                self._outcome.scope = RunScope.DELTA
+                self._outcome.source = SourceRead(read=read, method="DirSync")
+                return
+        read = import_full(session, self._store, reading, progress)
+        self._outcome.scope = RunScope.FULL
+        self._outcome.source = SourceRead(read=read, method="FullComparison")
+
+    # --- evaluate and plan -----------------------------------------------------------------
+
+    def _evaluate(self, session: DirectorySession, found: FoundScope) -> Evaluation:
+        self._parts.progress("Evaluate", 0, None)
+        objects = {
+            guid: SourceObject(
+                guid=guid, dn=row.dn, parent_guid=row.parent_guid, attributes=row.attributes
+            )
+            for guid, row in self._store.load_source().items()
+        }
+        rules = EvaluationRules(
+            scope=found.scope,
+            anchor_source=self._inputs.anchor_source,
+            domain=session.root.domain,
+            max_group_members=self._inputs.max_group_members,
+        )
+        evaluation = evaluate(objects, self._store.load_source_links(), self._store.pins(), rules)
+        log.info("evaluated", in_scope=evaluation.in_scope, excluded=dict(evaluation.excluded))
+        if not evaluation.in_scope:
+            forget_cookie(self._store)
+            raise source_empty(self._inputs.directory_resource)
+        tree = SourceTree(objects)
+        self._outcome.names = {
+            anchor: tree.dn_of(desired.guid) for anchor, desired in evaluation.desired.items()
+        }
+        return evaluation
+
+    def _plan(
+        self,
+        session: DirectorySession,
+        found: FoundScope,
+        attributes: Sequence[str],
+        evaluation: Evaluation,
+        cloud: dict[str, CloudObject],
+    ) -> Plan:
+        candidates = removal_candidates(evaluation, cloud)
+        self._parts.progress("Plan", 0, len(candidates))
+        looked_at = 0
+
+        def progress() -> None:
+            nonlocal looked_at
+            looked_at += 1
+            self._parts.progress("Plan", looked_at, len(candidates))
+
+        evidence = EvidenceGatherer(session, found.scope, attributes).gather(candidates, progress)
+        plan = plan_changes(evaluation, cloud, evidence)
+        if plan.unaccounted:
+            # something vanished without a trace: only a full read may find it again
+            forget_cookie(self._store)
+        outcome = self._outcome
+        outcome.plan, outcome.plan_digest = plan, plan.digest
+        outcome.orphans = OrphanCounts(
+            users=plan.orphans.get(SyncObjectType.USER, 0),
+            groups=plan.orphans.get(SyncObjectType.GROUP, 0),
+            contacts=plan.orphans.get(SyncObjectType.CONTACT, 0),
+        )
+        outcome.changes = changes_of(plan.changes)
+        object_errors(outcome, evaluation, plan)
+        log.info("planned", changes=len(plan.changes), digest=plan.digest)
+        return plan
+
+    # --- brakes ----------------------------------------------------------------------------
+
+    def _may_go_on(
+        self,
+        plan: Plan,
+        evaluation: Evaluation,
+        cloud: dict[str, CloudObject],
+        approvals: Approvals,
+        scope: str,
+    ) -> bool:
+        """Whether to export: not with Preview, not over a limit nobody let through."""
+        inputs, outcome = self._inputs, self._outcome
+        applies = inputs.mode is SyncMode.APPLY
+        verdict = judge(
+            plan,
+            cloud,
+            inputs.limits,
+            self._store,
+            approvals,
+            since=self._parts.clock() - inputs.window,
+            offered=inputs.approved,
+        )
+        if verdict.blocked is not None:
+            outcome.outcome, outcome.reason = "Blocked", verdict.blocked.brakes[0].reason
+            outcome.message = blocked_message(verdict.blocked)
+            outcome.blocked_plan = blocked_plan(verdict.blocked)
+            if applies:
+                outcome.changes = changes_of(())
+            return False
+        if verdict.approved is not None and applies:
+            approvals.use(verdict.approved.digest, braked_changes(verdict.approved))
+            outcome.approval_used = verdict.approved.digest
+        if verdict.approved is None and not any(map(approvals.covers, plan.changes)):
+            check_shrinking(
+                self._store, scope, evaluation.in_scope, inputs.limits, inputs.directory_resource
+            )
+        return applies
+
+    # --- export ----------------------------------------------------------------------------
+
+    def _export(self, plan: Plan, evaluation: Evaluation, approvals: Approvals) -> ExportTally:
+        if plan.adopted:
+            with self._store.results() as writer:
+                for anchor in sorted(plan.adopted):
+                    desired = evaluation.desired[anchor]
+                    writer.changed(anchor, str(desired.object_type), desired.guid, {})
+        export = Export(
+            self._parts.client,
+            self._store,
+            approvals,
+            now=self._parts.clock,
+            max_links=self._max_links,
+            cancelled=self._parts.cancelled,
+        )
+        try:
+            export.send(
+                plan.changes, lambda done, total: self._parts.progress("Export", done, total)
+            )
+        finally:
+            self._outcome.requests.export = export.tally.requests
+            self._outcome.changes = changes_of(export.tally.done, export.tally)
+        if export.tally.requests:
+            self._parts.progress("Confirm", 0, 1)
+            successful = len(export.tally.done)
+            self._parts.client.finalize_export(successful + export.tally.error_count, successful)
+            self._parts.progress("Confirm", 1, 1)
+        return export.tally
+
+    def _owned_objects(self) -> OwnedObjects:
+        counts = self._store.owned_counts()
+        return OwnedObjects(
+            users=counts.get(SyncObjectType.USER, 0),
+            groups=counts.get(SyncObjectType.GROUP, 0),
+            contacts=counts.get(SyncObjectType.CONTACT, 0),
+            links=counts.get("links", 0),
+        )
+
+
+def require_enabled(company: CompanyConfiguration, resource: str) -> None:
+    """Refuses a tenant in which directory sync is switched off.
+
+    Raises:
+        ConfigurationError: `SyncDisabledInTenant`.
+    """
+    if not company.directory_sync_enabled:
+        raise ConfigurationError(
+            "SyncDisabledInTenant",
+            "directory synchronization is switched off in the tenant; switch it on (Microsoft"
+            " Graph: PATCH /organization/{tenantId} with onPremisesSyncEnabled true)",
+            resource=resource,
+            field="spec.tenantId",
+        )
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _scope_digest(found: FoundScope) -> str:
+    return _digest(
+        sorted(each.guid for each in found.include), sorted(each.guid for each in found.exclude)
+    )

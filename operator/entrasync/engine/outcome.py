@@ -1,0 +1,102 @@
+"""What a cycle says of itself at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from entrasync.api.directory_sync import BlockedPlan, OrphanCounts, OwnedObjects, PinnedScope
+from entrasync.api.entra_tenant import Company
+from entrasync.api.result import DirectoryFacts
+from entrasync.api.sync_run import Changes, ObjectError, RequestCounts, SourceRead
+from entrasync.engine.plan import Plan
+
+OutcomeName = Literal["Succeeded", "SucceededWithErrors", "Blocked", "Cancelled"]
+
+SYNCHRONIZED: Final = "Synchronized"
+EXPORT_ERRORS: Final = "ExportErrors"
+OBJECTS_UNACCOUNTED: Final = "ObjectsUnaccounted"
+
+
+@dataclass(slots=True, kw_only=True)
+class CycleOutcome:
+    """How a cycle ended; filled as it goes, so that a failed one tells what it learnt.
+
+    Attributes:
+        outcome: how it ended.
+        reason: CamelCase reason.
+        message: a sentence for people.
+        scope: what was read: `Delta` or `Full`.
+        plan: the plan; `None` when it ended before.
+        plan_digest: names the plan.
+        changes: what was changed, or with Preview would be.
+        source: what was read.
+        requests: calls to the sync service.
+        errors: the first ten objects in error.
+        error_count: all of them.
+        objects: what is owned now.
+        orphans: synced objects of the tenant that are not ours.
+        scopes: containers of the scope.
+        blocked_plan: what was braked.
+        approval_used: digest of the approval that was used up.
+        timings: time per stage.
+        company: what the tenant says of itself.
+        directory: what was learnt of the directory.
+        names: DN of each planned object by SourceAnchor; for the user's own terminal only.
+    """
+
+    outcome: OutcomeName = "Succeeded"
+    reason: str = SYNCHRONIZED
+    message: str = ""
+    scope: str | None = None
+    plan: Plan | None = None
+    plan_digest: str | None = None
+    changes: Changes | None = None
+    source: SourceRead | None = None
+    requests: RequestCounts = field(default_factory=RequestCounts)
+    errors: list[ObjectError] = field(default_factory=list)
+    error_count: int = 0
+    objects: OwnedObjects | None = None
+    orphans: OrphanCounts | None = None
+    scopes: tuple[PinnedScope, ...] = ()
+    blocked_plan: BlockedPlan | None = None
+    approval_used: str | None = None
+    timings: dict[str, str] = field(default_factory=dict)
+    company: Company | None = None
+    directory: DirectoryFacts | None = None
+    names: dict[str, str] = field(default_factory=dict)
+
+
+class Stopwatch:
+    """Measures stages.
+
+    Args:
+        monotonic: clock in seconds.
+        timings: filled with one entry a stage.
+    """
+
+    def __init__(self, monotonic: Callable[[], float], timings: dict[str, str]) -> None:
+        self._monotonic = monotonic
+        self._timings = timings
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Measures one stage, also when it fails."""
+        start = self._monotonic()
+        try:
+            yield
+        finally:
+            self._timings[name] = format_duration(self._monotonic() - start)
+
+
+def format_duration(seconds: float) -> str:
+    """Seconds as a duration of Kubernetes (GEP-2257), for example `3s200ms`."""
+    rest = max(0, round(seconds * 1000))
+    parts = []
+    for unit, size in (("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
+        number, rest = divmod(rest, size)
+        if number:
+            parts.append(f"{number}{unit}")
+    return "".join(parts) or "0s"

@@ -1,0 +1,87 @@
+"""From what a cycle did to what its outcome says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from entrasync.api.entra_tenant import Company
+from entrasync.api.sync_run import Changes, KindChanges, LinkChanges, ObjectError
+from entrasync.engine.evaluate import Evaluation
+from entrasync.engine.exporting import ExportTally
+from entrasync.engine.outcome import EXPORT_ERRORS, OBJECTS_UNACCOUNTED, CycleOutcome
+from entrasync.engine.plan import Action, Plan, PlannedChange, count_changes
+from entrasync.entra.contracts import CompanyConfiguration, SyncObjectType
+
+_SHOWN: Final = 10
+
+
+def company_of(configuration: CompanyConfiguration) -> Company:
+    """What the tenant says of itself, as status shows it."""
+    return Company(
+        display_name=configuration.display_name or None,
+        directory_sync_enabled=configuration.directory_sync_enabled,
+        features=list(configuration.features),
+        max_links_per_request=configuration.max_links_per_request,
+    )
+
+
+def changes_of(changes: Iterable[PlannedChange], tally: ExportTally | None = None) -> Changes:
+    """Counts of changes, and of what an export was refused."""
+    counts = count_changes(list(changes))
+
+    def of(kind: SyncObjectType) -> KindChanges:
+        return KindChanges(
+            add=counts.objects[kind, Action.ADD],
+            update=counts.objects[kind, Action.UPDATE],
+            delete=counts.objects[kind, Action.DELETE],
+            failed=0 if tally is None else tally.failed[kind],
+        )
+
+    return Changes(
+        users=of(SyncObjectType.USER),
+        groups=of(SyncObjectType.GROUP),
+        contacts=of(SyncObjectType.CONTACT),
+        links=LinkChanges(
+            add=counts.links_added,
+            remove=counts.links_removed,
+            failed=0 if tally is None else tally.links_failed,
+        ),
+    )
+
+
+def object_errors(outcome: CycleOutcome, evaluation: Evaluation, plan: Plan) -> None:
+    """Lists what is withheld or unaccounted for; neither stops the rest."""
+    errors = [
+        ObjectError(anchor=each.anchor, code=each.reason, message=each.message)
+        for each in evaluation.withheld
+    ] + [
+        ObjectError(
+            anchor=anchor,
+            code=OBJECTS_UNACCOUNTED,
+            message="it is neither in the directory nor among its deleted objects, so it is kept;"
+            " check that the account may read it, or let it list deleted objects",
+        )
+        for anchor in sorted(plan.unaccounted)
+    ]
+    outcome.error_count = len(errors)
+    outcome.errors = errors[:_SHOWN]
+    if errors:
+        outcome.outcome = "SucceededWithErrors"
+        outcome.reason = OBJECTS_UNACCOUNTED if plan.unaccounted else errors[0].code
+        outcome.message = f"{len(errors)} objects are left as they are, see errors"
+
+
+def conclude(outcome: CycleOutcome, tally: ExportTally) -> None:
+    """Adds what the export was refused."""
+    outcome.errors = [*tally.errors, *outcome.errors][:_SHOWN]
+    outcome.error_count += tally.error_count
+    if tally.error_count:
+        outcome.outcome, outcome.reason = "SucceededWithErrors", EXPORT_ERRORS
+        outcome.message = (
+            f"the service refused {tally.error_count} objects, see errors; they are tried again"
+            " with every run"
+        )
+    if tally.cancelled:
+        outcome.outcome, outcome.reason = "Cancelled", "Cancelled"
+        outcome.message = "it was asked to end; the next run goes on where it stopped"

@@ -1,0 +1,124 @@
+"""Check runs: can the tenant and the directory be used? Both are tried, both are reported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from entrasync.api.result import CheckOutcome, DirectoryFacts, RunResult
+from entrasync.directory.session import open_session
+from entrasync.engine.facts import directory_facts, usable_attributes
+from entrasync.errors import ConfigurationError, EntrasyncError
+from entrasync.runner.report import message_of
+from entrasync.runner.source import directory_config
+from entrasync.runner.target import TenantFacts, connect_tenant, read_tenant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from entrasync.api.active_directory import ActiveDirectory
+    from entrasync.api.snapshot import Snapshot
+    from entrasync.directory.session import DirectorySession
+    from entrasync.runner.secret_files import SecretFiles
+
+ACCEPTED: Final = "Accepted"
+NO_TOMBSTONES: Final = (
+    "the account may not list deleted objects, so deletions cannot be told from lost sight and are"
+    " not exported; grant it the right to list the container Deleted Objects"
+)
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class _Half:
+    """How one half of a check ended."""
+
+    outcome: CheckOutcome
+    permanent: bool = False
+    resource: str = ""
+
+
+def check(snapshot: Snapshot, secrets: SecretFiles) -> RunResult:
+    """Tries the tenant and the directory of a snapshot, whichever are there."""
+    tenant: TenantFacts | None = None
+    directory: DirectoryFacts | None = None
+
+    def try_tenant() -> str:
+        nonlocal tenant
+        with connect_tenant(snapshot, secrets) as client:
+            tenant = read_tenant(client)
+        return f"Signed in to {tenant.company.display_name or 'the tenant'}."
+
+    def try_directory(resource: ActiveDirectory) -> str:
+        nonlocal directory
+        with open_session(directory_config(resource, snapshot, secrets)) as session:
+            directory = directory_facts(session)
+            usable_attributes(session, resource.key)
+            _resolve_scope(session, snapshot)
+            return "" if session.can_read_deleted() else NO_TOMBSTONES
+
+    tenant_half = None if snapshot.tenant is None else _attempt(try_tenant)
+    directory_halves = [
+        _attempt(lambda each=each: try_directory(each))  # type: ignore[misc]  # binds the loop
+        for each in snapshot.directories.values()
+    ]
+    directory_half = directory_halves[0] if directory_halves else None
+    result = _result([half for half in (tenant_half, directory_half) if half is not None])
+    if tenant_half is not None:
+        result.tenant_check = tenant_half.outcome
+    if directory_half is not None:
+        result.directory_check = directory_half.outcome
+    if tenant is not None:
+        result.company = tenant.company
+        result.endpoint_version = tenant.endpoint_version
+        result.endpoint_url = tenant.endpoint_url
+    result.directory = directory
+    return result
+
+
+def _resolve_scope(session: DirectorySession, snapshot: Snapshot) -> None:
+    if snapshot.sync is None:
+        return
+    pinned = {scope.dn for scope in snapshot.sync.status.scopes} if snapshot.sync.status else set()
+    for source in snapshot.sync.spec.sources:
+        for name, dns in (("include", source.include), ("exclude", source.exclude)):
+            for dn in dns or ():
+                if dn not in pinned:  # a pinned one may have been renamed since
+                    session.resolve_container(dn, field=f"spec.sources[{source.name}].{name}")
+
+
+def _attempt(attempt: Callable[[], str]) -> _Half:
+    try:
+        message = attempt()
+    except EntrasyncError as error:
+        return _Half(
+            outcome=CheckOutcome(ok=False, reason=error.reason, message=message_of(error)),
+            permanent=isinstance(error, ConfigurationError),
+            resource=error.resource,
+        )
+    except Exception as error:  # noqa: BLE001  - the other half is still tried
+        structlog.get_logger().exception("check_failed")
+        return _Half(
+            outcome=CheckOutcome(
+                ok=False,
+                reason="RunFailed",
+                message=f"an unexpected {type(error).__name__}; the log says more",
+            )
+        )
+    return _Half(outcome=CheckOutcome(ok=True, reason=ACCEPTED, message=message))
+
+
+def _result(halves: list[_Half]) -> RunResult:
+    failed = [half for half in halves if not half.outcome.ok]
+    if not failed:
+        return RunResult(outcome="Succeeded", reason=ACCEPTED, mode="Check")
+    first = next((half for half in failed if half.permanent), failed[0])
+    return RunResult(
+        outcome="Failed",
+        reason=first.outcome.reason,
+        message=first.outcome.message,
+        resource=first.resource,
+        permanent=first.permanent,
+        mode="Check",
+    )
