@@ -107,6 +107,8 @@ class ActiveDirectoryStatus(StatusModel):
     """When the last check ended (RFC 3339)."""
     last_check_generation: int | None = None
     """Generation the last check looked at."""
+    last_handled_request: Annotated[str, Field(max_length=256)] | None = None
+    """Echo of the annotation entrasync.dev/run-requested-at."""
     conditions: Conditions = Field(default_factory=list)
     """Ready; Reconciling and Stalled while they hold."""
 

@@ -102,6 +102,8 @@ class EntraTenantStatus(StatusModel):
     """When the last check ended (RFC 3339)."""
     last_check_generation: int | None = None
     """Generation the last check looked at."""
+    last_handled_request: Annotated[str, Field(max_length=256)] | None = None
+    """Echo of the annotation entrasync.dev/run-requested-at."""
     conditions: Conditions = Field(default_factory=list)
     """Ready; CredentialsValid; Reconciling and Stalled while they hold."""
 
