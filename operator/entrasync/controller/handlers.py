@@ -1,4 +1,8 @@
-"""kopf's handlers: they put keys on the queue, and nothing else."""
+"""kopf's handlers: they put keys on the queue, and nothing else.
+
+They are coroutines, though they never wait: kopf runs plain functions in threads, and the queue
+belongs to the event loop.
+"""
 
 from __future__ import annotations
 
@@ -35,11 +39,11 @@ def register(registry: kopf.OperatorRegistry, wake: Callable[[Key], None], known
         _register_kind(registry, plural, wake, known)
 
     @kopf.on.event("batch", "v1", "jobs", labels=dict(MANAGED_BY), registry=registry, id="job")
-    def job_seen(namespace: str | None, body: kopf.Body, **_: Any) -> None:
+    async def job_seen(namespace: str | None, body: kopf.Body, **_: Any) -> None:
         _wake_owner(body, namespace, wake)
 
     @kopf.on.event("", "v1", "pods", labels=dict(MANAGED_BY), registry=registry, id="pod")
-    def pod_seen(namespace: str | None, body: kopf.Body, **_: Any) -> None:
+    async def pod_seen(namespace: str | None, body: kopf.Body, **_: Any) -> None:
         sync = body["metadata"].get("labels", {}).get(SYNC_LABEL)
         if sync:
             wake(Key("directorysyncs", namespace or "", str(sync)))
@@ -49,7 +53,7 @@ def _register_kind(
     registry: kopf.OperatorRegistry, plural: str, wake: Callable[[Key], None], known: set[Key]
 ) -> None:
     @kopf.on.event(GROUP, VERSION, plural, registry=registry, id=plural)
-    def seen(name: str, namespace: str | None, type: str | None, **_: Any) -> None:  # noqa: A002  - kopf's name
+    async def seen(name: str, namespace: str | None, type: str | None, **_: Any) -> None:  # noqa: A002  - kopf's name
         key = Key(plural, namespace or "", name)
         if type == "DELETED":
             known.discard(key)

@@ -410,20 +410,14 @@ class Reconciler:
             status.apply_facts(result, None, part)
             check, reasons = result.directory_check, status.DIRECTORY_REASONS
         is_own_check = run.spec.directory_sync_ref is None
+        concerned = is_own_check or result.resource == part.key or result.reason in reasons
+        if check is None and result.outcome == "Failed" and concerned:
+            check = CheckOutcome(ok=False, reason=result.reason, message=result.message)
         if check is not None:
-            generation = (
-                status.generation_of(run, part.metadata.generation)
-                if is_own_check
-                else part.metadata.generation
-            )
+            generation = part.metadata.generation
+            if is_own_check:
+                generation = status.generation_of(run, generation)
             status.part_checked(part, check, generation, now)
-        elif is_own_check or result.resource == part.key or result.reason in reasons:
-            if result.outcome == "Failed":
-                generation = status.generation_of(run, part.metadata.generation)
-                stalled = result.permanent and result.reason != "SecretNotFound"
-                if part.status is not None and is_own_check:
-                    part.status.last_check_generation = generation
-                status.part_blocked(part, result.reason, result.message, stalled=stalled, now=now)
         if part.status is None:
             return True
         if not self.resources.write_status(part, before, part.status):

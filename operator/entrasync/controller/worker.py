@@ -49,7 +49,7 @@ class Worker:
             self.last_tick = self.clock()
             try:
                 if self.clock() >= self._next_resync:
-                    await asyncio.to_thread(self._resync)
+                    await self._resync()
                 key = self.queue.pop_due()
                 if key is not None:
                     await self._handle(key)
@@ -58,11 +58,10 @@ class Worker:
                 structlog.get_logger().warning("resync_failed", error=error.message)
             except Exception:  # noqa: BLE001  - a bug must not end the operator
                 structlog.get_logger().exception("worker_failed")
-            # wakes now and then even when nothing is due, so that the probe sees it alive
-            self._next_resync = max(self._next_resync, self.clock())
             await self._wait()
 
     async def _wait(self) -> None:
+        """Waits for work; wakes now and then without, so that the probe sees it alive."""
         try:
             async with asyncio.timeout(10):
                 await self.queue.wait()
@@ -110,11 +109,16 @@ class Worker:
         }
         return functions[key.plural]
 
-    def _resync(self) -> None:
+    async def _resync(self) -> None:
         """Wants every resource: a missed event costs five minutes at most."""
-        for plural, kind in KINDS.items():
-            for namespace in self.namespaces or (None,):
-                for resource in self.resources.list(kind, namespace):
-                    metadata = resource.metadata
-                    self.queue.add(Key(plural, metadata.namespace or "", metadata.name))
+        for key in await asyncio.to_thread(self._all_keys):
+            self.queue.add(key)
         self._next_resync = self.clock() + RESYNC
+
+    def _all_keys(self) -> list[Key]:
+        return [
+            Key(plural, resource.metadata.namespace or "", resource.metadata.name)
+            for plural, kind in KINDS.items()
+            for namespace in self.namespaces or (None,)
+            for resource in self.resources.list(kind, namespace)
+        ]

@@ -153,6 +153,10 @@ class NbfxWriter:
             raise CodecError(f"{self._depth} elements are still open")
         return bytes(self._out)
 
+    def getvalue_so_far(self) -> bytes:
+        """The records up to now, to cut pieces for `raw` out of."""
+        return bytes(self._out)
+
     def _need_tag(self) -> None:
         if not self._in_tag:
             raise CodecError("attributes and namespaces follow the start of their element")
