@@ -17,7 +17,7 @@ from entrasync.api.active_directory import ActiveDirectory
 from entrasync.api.azure_cloud import AzureCloud
 from entrasync.api.directory_sync import DirectorySync, DirectorySyncStatus
 from entrasync.api.entra_tenant import EntraTenant
-from entrasync.api.result import RunResult
+from entrasync.api.result import CheckOutcome, RunResult
 from entrasync.api.snapshot import Snapshot
 from entrasync.api.sync_run import (
     REQUEST_ANNOTATION,
