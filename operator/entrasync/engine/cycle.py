@@ -211,7 +211,8 @@ class _Cycle:
             groups=plan.orphans.get(SyncObjectType.GROUP, 0),
             contacts=plan.orphans.get(SyncObjectType.CONTACT, 0),
         )
-        outcome.changes = changes_of(plan.changes)
+        previews = self._inputs.mode is SyncMode.PREVIEW
+        outcome.changes = changes_of(plan.changes if previews else ())
         object_errors(outcome, evaluation, plan)
         log.info("planned", changes=len(plan.changes), digest=plan.digest)
         return plan
@@ -242,8 +243,6 @@ class _Cycle:
             outcome.outcome, outcome.reason = "Blocked", verdict.blocked.brakes[0].reason
             outcome.message = blocked_message(verdict.blocked)
             outcome.blocked_plan = blocked_plan(verdict.blocked)
-            if applies:
-                outcome.changes = changes_of(())
             return False
         if verdict.approved is not None and applies:
             approvals.use(verdict.approved.digest, braked_changes(verdict.approved))

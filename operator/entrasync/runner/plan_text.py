@@ -1,0 +1,44 @@
+"""A plan for a person at a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from entrasync.engine.plan import Action
+
+if TYPE_CHECKING:
+    from entrasync.engine.outcome import CycleOutcome
+    from entrasync.engine.plan import PlannedChange
+
+_MARKS = {Action.ADD: "+", Action.UPDATE: "~", Action.DELETE: "-", Action.LINKS: "~"}
+
+
+def render_plan(outcome: CycleOutcome, *, names: bool) -> str:
+    """One line a change, in the order they would be sent.
+
+    Values are never shown, only the names of the properties.
+
+    Args:
+        outcome: of a cycle that came as far as a plan.
+        names: whether to add the DN of each object that is in the directory.
+    """
+    if outcome.plan is None or not outcome.plan.changes:
+        return "No changes.\n"
+    lines = []
+    for change in outcome.plan.changes:
+        line = f"{_MARKS[change.action]} {_describe(change)}"
+        dn = outcome.names.get(change.message.source_anchor)
+        lines.append(f"{line}  ({dn})" if names and dn is not None else line)
+    lines.append(f"Plan {outcome.plan.digest}")
+    return "\n".join(lines) + "\n"
+
+
+def _describe(change: PlannedChange) -> str:
+    message = change.message
+    what = f"{message.object_type} {message.source_anchor}"
+    if change.action is Action.LINKS:
+        added = sum(link.add for link in message.links)
+        return f"{what}: {added} members added, {len(message.links) - added} removed"
+    if change.action is Action.UPDATE:
+        return f"{what}: {', '.join(sorted(message.properties))}"
+    return what

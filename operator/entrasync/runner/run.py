@@ -1,0 +1,234 @@
+"""One run from YAML files: the entry point of the Job, and of anybody without a cluster."""
+
+from __future__ import annotations
+
+import datetime as dt
+import signal
+import sys
+import tempfile
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from entrasync.api.directory_sync import SyncMode
+from entrasync.api.result import RunResult
+from entrasync.api.snapshot import Snapshot, load_snapshot
+from entrasync.api.sync_run import RunMode
+from entrasync.directory.session import open_session
+from entrasync.engine.cycle import run_cycle
+from entrasync.engine.inputs import CycleParts
+from entrasync.engine.outcome import CycleOutcome
+from entrasync.errors import ConfigurationError, EntrasyncError
+from entrasync.runner.check import check
+from entrasync.runner.inputs import cycle_inputs, effective_mode, effective_scope, require_sync
+from entrasync.runner.plan_text import render_plan
+from entrasync.runner.progress import ProgressLog
+from entrasync.runner.report import (
+    exit_code,
+    failed_result,
+    render_text,
+    write_termination_message,
+)
+from entrasync.runner.secret_files import SecretFiles
+from entrasync.runner.source import directory_config
+from entrasync.runner.target import connect_tenant, endpoint_of
+from entrasync.state.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+LOCAL_RUN: Final = "local"
+"""Name under which the store keeps the result of a run that has no SyncRun."""
+
+log = structlog.get_logger()
+
+
+def run(
+    config: Sequence[Path],
+    *,
+    secrets: Path,
+    state: Path | None,
+    mode: str | None = None,
+    scope: str | None = None,
+    output: str = "text",
+    in_job: bool = False,
+    termination_log: Path | None = None,
+) -> int:
+    """Makes one run and tells how it ended; gives the exit code.
+
+    Args:
+        config: files and folders with the resources.
+        secrets: folder with the Secrets, `DIR/<secret name>/<key>`.
+        state: folder that keeps state between runs; not needed to check.
+        mode: `Apply`, `Preview` or `Check`; default: what the resources say.
+        scope: `Delta` or `Full`; default: what the run finds necessary.
+        output: `text` or `json` on standard output.
+        in_job: whether a complete result is a success whatever it says.
+        termination_log: file for the result as JSON of at most 4,096 bytes.
+    """
+    with _termination() as cancelled:
+        request = _Request(config, SecretFiles(folder=secrets), state, mode, scope, cancelled)
+        result = request.run()
+    if termination_log is not None:
+        write_termination_message(result, termination_log)
+    text = result.to_message() + "\n" if output == "json" else render_text(result)
+    sys.stdout.write(text)
+    return exit_code(result, in_job=in_job)
+
+
+def plan(
+    config: Sequence[Path], *, secrets: Path, state: Path | None = None, names: bool = False
+) -> int:
+    """Prints what a run would change; exports nothing.
+
+    Args:
+        config: files and folders with the resources.
+        secrets: folder with the Secrets.
+        state: state of the sync; without it the plan is made from nothing.
+        names: whether to show DNs beside anchors.
+    """
+    with tempfile.TemporaryDirectory(prefix="entrasync-") as nowhere, _termination() as cancelled:
+        folder = Path(nowhere) if state is None else state
+        secret_files = SecretFiles(folder=secrets)
+        request = _Request(config, secret_files, folder, RunMode.PREVIEW, None, cancelled)
+        result = request.run()
+    if request.outcome.plan is not None:
+        sys.stdout.write(render_plan(request.outcome, names=names))
+    sys.stdout.write(render_text(result))
+    return exit_code(result, in_job=False)
+
+
+class _Request:
+    """A run as asked for, and what it learns on its way."""
+
+    def __init__(
+        self,
+        config: Sequence[Path],
+        secrets: SecretFiles,
+        state: Path | None,
+        mode: str | None,
+        scope: str | None,
+        cancelled: Callable[[], bool],
+    ) -> None:
+        self._config = list(config)
+        self._secrets = secrets
+        self._state = state
+        self._asked_mode = mode
+        self._asked_scope = scope
+        self._cancelled = cancelled
+        self._mode = mode or ""
+        self._endpoint: tuple[str, str] | None = None
+        self.outcome = CycleOutcome()
+
+    def run(self) -> RunResult:
+        """Makes the run; whatever happens becomes a result."""
+        try:
+            snapshot = load_snapshot(self._config)
+            mode = effective_mode(snapshot, self._asked_mode)
+            self._mode = mode
+            if mode is RunMode.CHECK:
+                return check(snapshot, self._secrets)
+            return self._sync(snapshot, SyncMode(mode))
+        except EntrasyncError as error:
+            log.warning("run_ended", reason=error.reason, message=str(error))
+            return self._add_facts(failed_result(error, mode=self._mode))
+        except Exception as error:
+            log.exception("run_failed")
+            return self._add_facts(failed_result(error, mode=self._mode))
+
+    def _sync(self, snapshot: Snapshot, mode: SyncMode) -> RunResult:
+        _, tenant, directory = require_sync(snapshot)
+        if self._state is None:
+            raise ConfigurationError(
+                "RunFailed", "--state is needed: the folder that keeps state between runs"
+            )
+        source = directory_config(directory, snapshot, self._secrets)
+        endpoint = endpoint_of(snapshot)
+        inputs = cycle_inputs(
+            snapshot,
+            mode=mode,
+            scope=effective_scope(snapshot, self._asked_scope),
+            max_group_members=endpoint.max_group_members,
+        )
+        structlog.contextvars.bind_contextvars(tenant=tenant.metadata.name)
+        with Store(self._state) as store:
+            try:
+                with connect_tenant(snapshot, self._secrets) as client:
+                    parts = CycleParts(
+                        session_factory=lambda: open_session(source),
+                        client=client,
+                        store=store,
+                        clock=lambda: dt.datetime.now(dt.UTC),
+                        monotonic=time.monotonic,
+                        progress=ProgressLog(monotonic=time.monotonic),
+                        cancelled=self._cancelled,
+                    )
+                    try:
+                        run_cycle(inputs, parts, self.outcome)
+                    finally:
+                        self._endpoint = (endpoint.version, client.endpoint_url)
+            except EntrasyncError as error:
+                log.warning("run_ended", reason=error.reason, message=str(error))
+                result = self._add_facts(failed_result(error, mode=mode))
+            else:
+                result = self._add_facts(_result(self.outcome, mode))
+            store.keep_result(_run_name(snapshot), dt.datetime.now(dt.UTC), result.to_message())
+        return result
+
+    def _add_facts(self, result: RunResult) -> RunResult:
+        """Adds what was learnt, which a failed run tells as well."""
+        outcome = self.outcome
+        if self._endpoint is not None:
+            result.endpoint_version, result.endpoint_url = self._endpoint
+        result.scope = outcome.scope
+        result.changes = outcome.changes if outcome.plan is not None else None
+        result.source = outcome.source
+        result.requests = outcome.requests
+        result.scopes = list(outcome.scopes)
+        result.timings = outcome.timings or None
+        result.company = outcome.company
+        result.directory = outcome.directory
+        return result
+
+
+def _result(outcome: CycleOutcome, mode: SyncMode) -> RunResult:
+    return RunResult(
+        outcome=outcome.outcome,
+        reason=outcome.reason,
+        message=outcome.message,
+        mode=mode,
+        plan_digest=outcome.plan_digest,
+        errors=outcome.errors,
+        error_count=outcome.error_count,
+        objects=outcome.objects,
+        orphans=outcome.orphans,
+        blocked_plan=outcome.blocked_plan,
+        approval_used=outcome.approval_used,
+    )
+
+
+def _run_name(snapshot: Snapshot) -> str:
+    name = "" if snapshot.run is None else snapshot.run.metadata.name
+    return name or f"{LOCAL_RUN}-{dt.datetime.now(dt.UTC).isoformat()}"
+
+
+@contextmanager
+def _termination() -> Iterator[Callable[[], bool]]:
+    """Turns SIGTERM and SIGINT into a question a run asks between its steps."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+    before = {
+        number: signal.signal(number, lambda *_: asked.set())
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        yield asked.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
