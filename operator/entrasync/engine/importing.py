@@ -181,7 +181,7 @@ class ChangeResolver:
                 if self._moves_container(entry):
                     moved.append(entry.guid)
                 self._parents[entry.guid] = entry.parent_guid or self._parents[entry.guid]
-                self._resolved.append(entry)
+                self._resolved.append(_with_common_name(entry))
         self._read_unknown(list(unknown.values()))
         for guid in moved:
             if self._reaches_root(guid):
@@ -257,6 +257,13 @@ class ChangeResolver:
                 self._resolved.append(
                     SourceEntry(guid=guid, dn=dn, parent_guid=None, deleted=False, attributes={})
                 )
+
+
+def _with_common_name(entry: SourceEntry) -> SourceEntry:
+    """A rename is told by `name` alone, although `cn` changes with it."""
+    if "name" not in entry.attributes or "cn" in entry.attributes:
+        return entry
+    return replace(entry, attributes={**entry.attributes, "cn": entry.attributes["name"]})
 
 
 def _combined(first: SourceEntry | None, later: SourceEntry) -> SourceEntry:

@@ -283,3 +283,13 @@ def test_a_rejected_cookie_changes_nothing(store: Store) -> None:
         delta(directory, store)
 
     assert usable_cookie(store, "d1") == b"c1"
+
+
+def test_a_rename_changes_the_common_name_too(store: Store) -> None:
+    directory = Directory(STAFF, entry("a", "ou", cn="old", name="old"))
+    full(directory, store)
+    directory.tell(change("a", parent_guid="ou", attributes={"name": (b"new",)}))
+
+    delta(directory, store)
+
+    assert store.load_source()["a"].attributes["cn"] == (b"new",)
