@@ -58,6 +58,7 @@ FLOWED_KEYS: Final = (
 """Properties that flow. What else the tenant tells of an object is not ours to compare or clear."""
 
 _SPELLING: Final = {key.lower(): key for key in FLOWED_KEYS}
+_EMPTY: Final = (None, "", ())
 _KINDS: Final = frozenset({SyncObjectType.USER, SyncObjectType.GROUP, SyncObjectType.CONTACT})
 
 
@@ -116,7 +117,7 @@ def _row(each: SyncObject, by_cloud_anchor: Mapping[str, str], before: CloudRow 
     properties = {
         _SPELLING[key.lower()]: _comparable(value)
         for key, value in each.properties.items()
-        if key.lower() in _SPELLING and value is not None and value != ()
+        if key.lower() in _SPELLING and value not in _EMPTY
     }
     members = {
         by_cloud_anchor.get(link.anchor, "") if link.by_cloud_anchor else link.anchor

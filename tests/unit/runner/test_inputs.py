@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from entrasync.api.active_directory import ActiveDirectory
+from entrasync.api.directory_sync import AnchorSource, DirectorySync, SyncMode
+from entrasync.api.entra_tenant import EntraTenant
+from entrasync.api.snapshot import Snapshot, resolve
+from entrasync.api.sync_run import RunMode, RunScope, SyncRun
+from entrasync.engine.brakes import Limit, SafetyLimits
+from entrasync.errors import ConfigurationError
+from entrasync.runner.inputs import cycle_inputs, effective_mode, effective_scope
+
+A, B = "sha256:" + "a" * 64, "sha256:" + "b" * 64
+
+
+def snapshot(
+    sync: dict[str, Any] | None = None,
+    run: dict[str, Any] | None = None,
+    status: dict[str, Any] | None = None,
+    source: dict[str, Any] | None = None,
+) -> Snapshot:
+    resources: list[Any] = [
+        ActiveDirectory.model_validate(
+            {
+                "metadata": {"name": "ad"},
+                "spec": {"servers": ["ldaps://dc"], "bindSecretRef": {"name": "reader"}},
+            }
+        ),
+        EntraTenant.model_validate(
+            {
+                "metadata": {"name": "tenant"},
+                "spec": {
+                    "cloudRef": {"name": "azure-commercial"},
+                    "tenantId": "3f2504e0-4f89-41d3-9a0c-0305e82c3301",
+                    "application": {
+                        "clientId": "7d444840-9dc0-11d1-b245-5ffdce74fad2",
+                        "certificateSecretRef": {"name": "app"},
+                    },
+                },
+            }
+        ),
+    ]
+    if sync is not None:
+        spec = {
+            "sources": [
+                {"name": "contoso", "activeDirectoryRef": {"name": "ad"}, **(source or {})}
+            ],
+            "target": {"entraTenantRef": {"name": "tenant"}},
+            **sync,
+        }
+        resources.append(
+            DirectorySync.model_validate(
+                {"metadata": {"name": "sync"}, "spec": spec, "status": status}
+            )
+        )
+    if run is not None:
+        spec = {"directorySyncRef": {"name": "sync"}, **run}
+        resources.append(SyncRun.model_validate({"metadata": {"name": "run"}, "spec": spec}))
+    return resolve(resources, {})
+
+
+@pytest.mark.parametrize(
+    ("sync", "run", "asked", "mode"),
+    [
+        ({}, None, None, RunMode.APPLY),
+        ({"mode": "Preview"}, None, None, RunMode.PREVIEW),
+        ({"mode": "Preview"}, {"mode": "Apply"}, None, RunMode.APPLY),
+        ({}, {"mode": "Preview"}, "Check", RunMode.CHECK),
+        ({}, {}, None, RunMode.APPLY),
+        (None, None, None, RunMode.CHECK),
+    ],
+)
+def test_mode(
+    sync: dict[str, Any] | None, run: dict[str, Any] | None, asked: str | None, mode: RunMode
+) -> None:
+    assert effective_mode(snapshot(sync, run), asked) is mode
+
+
+def test_scope() -> None:
+    assert effective_scope(snapshot({}), None) is None
+    assert effective_scope(snapshot({}, {"scope": "Full"}), None) is RunScope.FULL
+    assert effective_scope(snapshot({}, {"scope": "Full"}), "Delta") is RunScope.DELTA
+
+
+def inputs(given: Snapshot) -> Any:
+    return cycle_inputs(given, mode=SyncMode.APPLY, scope=None, max_group_members=7)
+
+
+def test_defaults_are_applied() -> None:
+    found = inputs(snapshot({}))
+
+    assert found.limits == SafetyLimits()
+    assert found.window == dt.timedelta(hours=24)
+    assert found.anchor_source is AnchorSource.CONSISTENCY_GUID
+    assert found.approved == ()
+    assert (found.where.include, found.where.exclude) == ((), ())
+    assert (found.tenant_resource, found.directory_resource) == (
+        "EntraTenant/tenant",
+        "ActiveDirectory/ad",
+    )
+
+
+def test_what_is_written_replaces_single_defaults() -> None:
+    found = inputs(
+        snapshot(
+            {
+                "safety": {
+                    "window": "1h30m",
+                    "users": {"percent": 0},
+                    "linkRemovals": {"count": 3},
+                    "sourceShrink": {"percent": 0},
+                },
+                "sourceAnchor": {"from": "ObjectGuid"},
+                "approvedPlan": A,
+            },
+            {"approvedPlan": B},
+            {"scopes": [{"dn": "OU=a,DC=x", "guid": "g", "currentDN": "OU=b,DC=x"}]},
+            {"include": ["OU=a,DC=x"], "exclude": ["OU=c,OU=a,DC=x"]},
+        )
+    )
+
+    assert found.limits.users == Limit(count=500, percent=0)
+    assert found.limits.link_removals == Limit(count=3, percent=30)
+    assert found.limits.groups == SafetyLimits().groups
+    assert found.limits.source_shrink_percent == 0
+    assert found.window == dt.timedelta(minutes=90)
+    assert found.anchor_source is AnchorSource.OBJECT_GUID
+    assert found.approved == (A, B)
+    assert found.where.include == ("OU=a,DC=x",)
+    assert found.where.exclude == ("OU=c,OU=a,DC=x",)
+    assert found.remembered[0].guid == "g"
+
+
+def test_without_a_sync_there_is_nothing_to_run() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        inputs(snapshot(None))
+
+    assert caught.value.reason == "ReferenceNotFound"
