@@ -19,6 +19,7 @@ RUN printf '#!/opt/entrasync/bin/python\nimport sys\nfrom entrasync.cli.main imp
  && chmod 0755 /opt/entrasync/bin/entrasync \
  && echo /opt/entrasync/app > "$(/opt/entrasync/bin/python -c 'import site; print(site.getsitepackages()[0])')/entrasync.pth" \
  && /opt/entrasync/bin/python -m compileall -q /opt/entrasync/app
-ENV PATH=/opt/entrasync/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# the numeric user has no name in /etc/passwd; libraries that ask for one find it here
+ENV LOGNAME=entrasync PATH=/opt/entrasync/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
 ENTRYPOINT ["entrasync"]

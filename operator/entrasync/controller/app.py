@@ -66,8 +66,6 @@ def run_operator(namespaces: tuple[str, ...] = ()) -> int:
     kopf.run(
         registry=registry,
         standalone=True,
-        # kopf would make one of the user's name, and a numeric user has none
-        identity=kopf.Identity(os.environ.get("HOSTNAME", "entrasync")),
         namespaces=list(namespaces),
         clusterwide=not namespaces,
         liveness_endpoint=LIVENESS,
