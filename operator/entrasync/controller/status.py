@@ -119,7 +119,10 @@ def part_checking(part: EntraTenant | ActiveDirectory, now: dt.datetime) -> None
     wanted: dict[str, Wanted] = {}
     if ready is None or ready.observed_generation != part.metadata.generation:
         checking = Wanted(status=UNKNOWN, reason="Checking", message="a check is under way")
-        wanted = {"Ready": checking, "Reconciling": checking}
+        wanted = {
+            "Ready": checking,
+            "Reconciling": Wanted(status=TRUE, reason="Checking", message=checking.message),
+        }
     elif ready.status != TRUE:
         return
     if wanted:
@@ -137,10 +140,8 @@ def part_blocked(
     """Marks a tenant or directory as not usable, in its status."""
     status = _part_status(part)
     wanted = {"Ready": Wanted(status=FALSE, reason=reason, message=message[:MESSAGE_LENGTH])}
-    if stalled:
-        wanted["Stalled"] = wanted["Ready"]
-    else:
-        wanted["Reconciling"] = wanted["Ready"]
+    holds = Wanted(status=TRUE, reason=reason, message=message[:MESSAGE_LENGTH])
+    wanted["Stalled" if stalled else "Reconciling"] = holds
     if isinstance(part, EntraTenant) and reason in {"CredentialsRejected", "RoleMissing"}:
         wanted["CredentialsValid"] = wanted["Ready"]
     _set_part(part, status, wanted, now)
