@@ -1,0 +1,281 @@
+"""Answers of the sync service: what the emulator sends and the client understands.
+
+The prefixes are those of the real service, which clients that read by prefixed name rely on: `s`
+SOAP, `a` addressing, `b` objects, `i` xsi, none for the service. Reading goes by local name and
+is tolerant, because some names are not certain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from entrasync.entra.contracts import (
+    ACTION_PREFIX,
+    COMPANY_CONFIGURATION,
+    ERROR_DETAILS,
+    FINALIZE_EXPORT,
+    MORE_TO_READ,
+    NS_ARRAYS,
+    NS_OBJECTS,
+    NS_SERVICE,
+    NS_XSI,
+    OUTPUT_COOKIE,
+    PROVISION,
+    READ_BACK,
+    RESULT_ERROR_CODE,
+    CompanyConfiguration,
+    ContractError,
+    ObjectResult,
+    ReadBackPage,
+    SyncObject,
+    SyncObjectType,
+    SyncVersion,
+)
+from entrasync.entra.envelope import (
+    Write,
+    answer,
+    boolean_leaf,
+    boolean_of,
+    integer_leaf,
+    integer_of,
+    is_nil,
+    leaf,
+    open_envelope,
+    optional_leaf,
+)
+from entrasync.entra.faults import SoapFaultError, decode_fault
+from entrasync.entra.infoset import DEFAULT_LIMITS, CodecLimits
+from entrasync.entra.nbfx import NbfxWriter
+from entrasync.entra.objects import read_object, write_object
+from entrasync.entra.privacy import redact
+from entrasync.entra.tree import Element
+
+_DEFAULT_THRESHOLD: Final = 500
+
+
+def encode_provision_response(
+    version: SyncVersion, results: Sequence[ObjectResult], *, relates_to: str | None = None
+) -> bytes:
+    """Answer an export, one result an object."""
+
+    def content(writer: NbfxWriter) -> None:
+        writer.start("b", "SyncObjectResults")
+        for each in results:
+            writer.start("b", "AzureADSyncObjectResult")
+            optional_leaf(writer, "b", "CloudAnchor", each.cloud_anchor)
+            optional_leaf(writer, "b", ERROR_DETAILS, None)
+            leaf(writer, "b", "ResultCode", "Success" if each.success else "Failure")
+            optional_leaf(writer, "b", RESULT_ERROR_CODE, each.code)
+            optional_leaf(writer, "b", "ResultErrorDescription", each.description)
+            optional_leaf(writer, "b", "SourceAnchor", each.source_anchor or None)
+            writer.end()
+        writer.end()
+
+    return _response(PROVISION[version], content, relates_to)
+
+
+def encode_read_back_response(
+    version: SyncVersion, page: ReadBackPage, *, relates_to: str | None = None
+) -> bytes:
+    """Answer a read-back with a page."""
+
+    def content(writer: NbfxWriter) -> None:
+        boolean_leaf(writer, "b", MORE_TO_READ, value=page.more)
+        if page.cookie is not None:
+            leaf(writer, "b", OUTPUT_COOKIE, page.cookie)
+        writer.start("b", "ResultObjects")
+        for each in page.objects:
+            write_object(writer, each)
+        writer.end()
+
+    return _response(READ_BACK[version], content, relates_to)
+
+
+def encode_finalize_export_response(*, relates_to: str | None = None) -> bytes:
+    """Answer the end of an export."""
+    return _response(FINALIZE_EXPORT, lambda _: None, relates_to)
+
+
+def encode_company_configuration_response(
+    configuration: CompanyConfiguration, *, relates_to: str | None = None
+) -> bytes:
+    """Answer with the tenant's configuration; members in ordinal order, all in one namespace."""
+
+    def content(writer: NbfxWriter) -> None:
+        writer.start("", "AllowedFeatures")
+        writer.namespace("c", NS_ARRAYS)
+        for each in configuration.features:
+            leaf(writer, "c", "string", each)
+        writer.end()
+        _write_sync_configuration(writer, configuration)
+        integer_leaf(writer, "", "DirSyncFeatures", configuration.feature_bits)
+        leaf(writer, "", "DisplayName", configuration.display_name)
+        boolean_leaf(writer, "", "IsDirSyncing", value=configuration.directory_sync_enabled)
+        boolean_leaf(writer, "", "IsPasswordSyncing", value=configuration.password_sync_enabled)
+        links = configuration.max_links_per_request
+        integer_leaf(writer, "", "MaxLinksSupportedAcrossBatchInProvision2", links)
+        interval = configuration.synchronization_interval
+        optional_leaf(writer, "", "SynchronizationInterval", interval)
+        leaf(writer, "", "TenantId", configuration.tenant_id)
+
+    return _response(COMPANY_CONFIGURATION, content, relates_to)
+
+
+def _write_sync_configuration(writer: NbfxWriter, configuration: CompanyConfiguration) -> None:
+    threshold = configuration.deletion_threshold
+    writer.start("", "DirSyncConfiguration")
+    optional_leaf(writer, "", "AnchorAttribute", configuration.anchor_attribute)
+    optional_leaf(writer, "", "ApplicationVersion", configuration.application_version)
+    optional_leaf(writer, "", "ClientVersion", configuration.client_version)
+    boolean_leaf(writer, "", "IsTrackingChanges", value=configuration.directory_sync_enabled)
+    writer.start("", "PreventAccidentalDeletion")
+    prevention = "Disabled" if threshold is None else "EnabledForCount"
+    leaf(writer, "", "DeletionPrevention", prevention)
+    count = _DEFAULT_THRESHOLD if threshold is None else threshold
+    integer_leaf(writer, "", "ThresholdCount", count)
+    integer_leaf(writer, "", "ThresholdPercentage", 0)
+    writer.end()
+    writer.end()
+
+
+def _response(operation: str, content: Write, relates_to: str | None) -> bytes:
+    def body(writer: NbfxWriter) -> None:
+        writer.start("", f"{operation}Response")
+        writer.namespace("", NS_SERVICE)
+        writer.start("", f"{operation}Result")
+        writer.namespace("b", NS_OBJECTS)
+        writer.namespace("i", NS_XSI)
+        content(writer)
+        writer.end()
+        writer.end()
+
+    return answer(f"{ACTION_PREFIX}{operation}Response", relates_to, body)
+
+
+def open_response(data: bytes, limits: CodecLimits = DEFAULT_LIMITS) -> Element:
+    """The element `...Result` of an answer.
+
+    Raises:
+        SoapFaultError: the answer is a fault.
+        CodecError: the answer is nothing that can be read.
+    """
+    _, body = open_envelope(data, limits)
+    fault = decode_fault(body)
+    if fault is not None:
+        raise SoapFaultError(fault)
+    if not body.name.endswith("Response"):
+        raise ContractError("the answer holds no response")
+    result = next((each for each in body.children if each.name.endswith("Result")), None)
+    return body if result is None else result
+
+
+def decode_provision_response(
+    data: bytes, limits: CodecLimits = DEFAULT_LIMITS
+) -> list[ObjectResult]:
+    """Results in the order of the answer; marked personal data is taken out.
+
+    Raises:
+        SoapFaultError: the answer is a fault.
+        CodecError: the answer is nothing that can be read.
+    """
+    listed = open_response(data, limits).find("SyncObjectResults")
+    if listed is None:
+        raise ContractError("the answer holds no SyncObjectResults")
+    return [_read_result(each) for each in listed.find_all("AzureADSyncObjectResult")]
+
+
+def _optional(element: Element, name: str) -> str | None:
+    child = element.find(name)
+    return None if child is None or is_nil(child) or not child.text else child.text
+
+
+def _read_result(element: Element) -> ObjectResult:
+    description = _optional(element, "ResultErrorDescription")
+    return ObjectResult(
+        source_anchor=_optional(element, "SourceAnchor") or "",
+        cloud_anchor=_optional(element, "CloudAnchor"),
+        success=(element.child_text("ResultCode") or "").strip() == "Success",
+        code=_optional(element, RESULT_ERROR_CODE),
+        description=None if description is None else redact(description),
+    )
+
+
+def decode_read_back_response(data: bytes, limits: CodecLimits = DEFAULT_LIMITS) -> ReadBackPage:
+    """A page of what the cloud holds.
+
+    Raises:
+        SoapFaultError: the answer is a fault.
+        CodecError: the answer is nothing that can be read.
+    """
+    result = open_response(data, limits)
+    listed = result.find("ResultObjects")
+    if listed is None:
+        raise ContractError("the answer holds no ResultObjects")
+    found = listed.find_all("AzureADSyncObject")
+    objects = [each for each in map(_read_known, found) if each is not None]
+    cookie = next((each for each in result.children if each.name.endswith("Cookie")), None)
+    more = any(
+        each.name.startswith("More") and not is_nil(each) and boolean_of(each.text)
+        for each in result.children
+    )
+    return ReadBackPage(
+        objects=tuple(objects),
+        cookie=None if cookie is None or is_nil(cookie) or not cookie.text else cookie.text,
+        more=more,
+        skipped=len(found) - len(objects),
+    )
+
+
+def _read_known(element: Element) -> SyncObject | None:
+    """The object, `None` when it is of a kind that is not ours to know."""
+    if element.child_text("SyncObjectType") not in SyncObjectType:
+        return None
+    return read_object(element, strict=False)
+
+
+def decode_finalize_export_response(data: bytes, limits: CodecLimits = DEFAULT_LIMITS) -> None:
+    """Make sure that the answer is none but the expected one.
+
+    Raises:
+        SoapFaultError: the answer is a fault.
+        CodecError: the answer is nothing that can be read.
+    """
+    open_response(data, limits)
+
+
+def decode_company_configuration_response(
+    data: bytes, limits: CodecLimits = DEFAULT_LIMITS
+) -> CompanyConfiguration:
+    """The tenant's configuration; what is missing has its default.
+
+    Raises:
+        SoapFaultError: the answer is a fault.
+        CodecError: the answer is nothing that can be read.
+    """
+    result = open_response(data, limits)
+    features = result.find("AllowedFeatures")
+    sync = result.find("DirSyncConfiguration") or Element("", "", {})
+    return CompanyConfiguration(
+        tenant_id=_optional(result, "TenantId") or "",
+        display_name=_optional(result, "DisplayName") or "",
+        directory_sync_enabled=boolean_of(_optional(result, "IsDirSyncing") or "false"),
+        password_sync_enabled=boolean_of(_optional(result, "IsPasswordSyncing") or "false"),
+        features=() if features is None else tuple(each.text for each in features.children),
+        feature_bits=integer_of(_optional(result, "DirSyncFeatures") or "0"),
+        anchor_attribute=_optional(sync, "AnchorAttribute"),
+        max_links_per_request=integer_of(
+            _optional(result, "MaxLinksSupportedAcrossBatchInProvision2") or "15000"
+        ),
+        deletion_threshold=_read_threshold(sync),
+        application_version=_optional(sync, "ApplicationVersion"),
+        client_version=_optional(sync, "ClientVersion"),
+        synchronization_interval=_optional(result, "SynchronizationInterval"),
+    )
+
+
+def _read_threshold(sync: Element) -> int | None:
+    prevention = sync.find("PreventAccidentalDeletion")
+    if prevention is None or _optional(prevention, "DeletionPrevention") != "EnabledForCount":
+        return None
+    return integer_of(_optional(prevention, "ThresholdCount") or str(_DEFAULT_THRESHOLD))
