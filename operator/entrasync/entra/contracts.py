@@ -112,12 +112,18 @@ class SyncObjectType(StrEnum):
     DEVICE = "Device"
 
 
+OBJECT_TYPES: Final = frozenset(each.value for each in SyncObjectType)
+
+
 class SyncOperation(StrEnum):
     """What happens to an object; readers take `Add` for `Set`."""
 
     SET = "Set"
     DELETE = "Delete"
 
+
+OPERATIONS: Final = frozenset({"Add", *(each.value for each in SyncOperation)})
+"""Values of SyncOperation on the wire."""
 
 PropertyValue = str | bool | int | bytes | tuple[str, ...] | tuple[bytes, ...] | None
 """A property's value; `None` clears it, an absent key keeps what is stored."""

@@ -18,6 +18,8 @@ from entrasync.entra.contracts import (
     NS_SERVICE,
     NS_XSD,
     NS_XSI,
+    OBJECT_TYPES,
+    OPERATIONS,
     REFERENCE_BY_CLOUD_ANCHOR,
     REFERENCE_BY_SOURCE_ANCHOR,
     ContractError,
@@ -162,9 +164,9 @@ def read_object(element: Element, *, strict: bool) -> SyncObject:
     """
     found = members(element, NS_OBJECTS, ("PropertyValues", "SyncObjectType", "SyncOperation"))
     kind, operation = text_of(found, "SyncObjectType"), text_of(found, "SyncOperation")
-    if kind not in SyncObjectType:
+    if kind not in OBJECT_TYPES:
         raise ContractError("SyncObjectType has a value that is not known")
-    if operation not in {"Add", *SyncOperation}:
+    if operation not in OPERATIONS:
         raise ContractError("SyncOperation has a value that is not known")
     if "PropertyValues" not in found:
         raise ContractError("PropertyValues is missing or out of order")

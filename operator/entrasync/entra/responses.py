@@ -20,6 +20,7 @@ from entrasync.entra.contracts import (
     NS_OBJECTS,
     NS_SERVICE,
     NS_XSI,
+    OBJECT_TYPES,
     OUTPUT_COOKIE,
     PROVISION,
     READ_BACK,
@@ -29,7 +30,6 @@ from entrasync.entra.contracts import (
     ObjectResult,
     ReadBackPage,
     SyncObject,
-    SyncObjectType,
     SyncVersion,
 )
 from entrasync.entra.envelope import (
@@ -229,7 +229,7 @@ def decode_read_back_response(data: bytes, limits: CodecLimits = DEFAULT_LIMITS)
 
 def _read_known(element: Element) -> SyncObject | None:
     """The object, `None` when it is of a kind that is not ours to know."""
-    if element.child_text("SyncObjectType") not in SyncObjectType:
+    if element.child_text("SyncObjectType") not in OBJECT_TYPES:
         return None
     return read_object(element, strict=False)
 
