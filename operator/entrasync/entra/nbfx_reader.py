@@ -199,7 +199,7 @@ class _Reader:
             raise CodecError("a value is too long")
         return bool(record & 1), base64.b64encode(joined).decode()
 
-    def _text(self, kind: int) -> str:  # noqa: PLR0911 - one branch per kind of record
+    def _text(self, kind: int) -> str:
         """The lexical form of a text record."""
         if kind in CHARS:
             return self._decoded(self._sized(CHARS[kind]), "utf-8")
