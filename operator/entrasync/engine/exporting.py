@@ -21,15 +21,14 @@ from entrasync.state.store import ResultWriter, Store
 _DELETIONS: Final = "deletions:"
 _IDENTITY: Final = "identity-changes"
 _LINK_REMOVALS: Final = "link-removals"
-_NO_RESULT: Final = "NoResult"
 _KEPT_ERRORS: Final = 10
 
 
 class Exporter(Protocol):
     """What an export needs of the sync service's client."""
 
-    def export(self, objects: Sequence[SyncObject]) -> Sequence[ObjectResult]:
-        """Sends one batch."""
+    def provision(self, objects: Sequence[SyncObject]) -> Sequence[ObjectResult]:
+        """Sends one batch; one result for each object, in the same order."""
         ...
 
 
@@ -133,14 +132,13 @@ class Export:
 
     def _send_batch(self, batch: Sequence[SyncObject], planned: dict[str, PlannedChange]) -> None:
         self._store.record_intent(each.source_anchor for each in batch)
-        results = {result.source_anchor: result for result in self._exporter.export(batch)}
+        results = self._exporter.provision(batch)
         self.tally.requests += 1
         done: list[PlannedChange] = []
         with self._store.results() as writer:
-            for message in batch:
+            for message, result in zip(batch, results, strict=True):
                 change = _part_of(planned[message.source_anchor], message)
-                result = results.get(message.source_anchor)
-                if result is not None and result.success:
+                if result.success:
                     _record(writer, change)
                     done.append(change)
                 else:
@@ -149,7 +147,7 @@ class Export:
         self._approvals.strike(done)
         self.tally.done += done
 
-    def _count_failure(self, change: PlannedChange, result: ObjectResult | None) -> None:
+    def _count_failure(self, change: PlannedChange, result: ObjectResult) -> None:
         tally = self.tally
         if change.action is Action.LINKS:
             tally.links_failed += len(change.message.links)
@@ -159,8 +157,7 @@ class Export:
             self._refused.add(change.message.source_anchor)
         tally.error_count += 1
         if len(tally.errors) < _KEPT_ERRORS:
-            code = _NO_RESULT if result is None else (result.code or "Failure")
-            description = (result.description or "") if result is not None else ""
+            code, description = result.code or "Failure", result.description or ""
             tally.errors.append(
                 ObjectError(
                     anchor=change.message.source_anchor, code=code[:128], message=description[:512]

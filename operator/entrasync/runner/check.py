@@ -47,7 +47,7 @@ def check(snapshot: Snapshot, secrets: SecretFiles) -> RunResult:
     def try_tenant() -> str:
         nonlocal tenant
         with connect_tenant(snapshot, secrets) as client:
-            tenant = read_tenant(client)
+            tenant = read_tenant(client, snapshot)
         return f"Signed in to {tenant.company.display_name or 'the tenant'}."
 
     def try_directory(resource: ActiveDirectory) -> str:
