@@ -1,0 +1,147 @@
+"""The emulated cloud for tests: over TLS on a free port of 127.0.0.1, in a thread of this process.
+
+    with EmulatorServer() as cloud:
+        cloud.url, cloud.ca_pem, cloud.tenant_id, cloud.client_id, cloud.client_secret
+        cloud.objects("User"), cloud.links(anchor), cloud.requests(), cloud.set_faults(busyEvery=2)
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import ssl
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from entrasync.emulator.certificates import KeyPair, make_application_pair
+from entrasync.emulator.config import EmulatorConfig
+from entrasync.emulator.manifests import cloud_manifest
+from entrasync.emulator.persistence import DataFile
+from entrasync.emulator.server import EmulatorServer as Server
+from entrasync.emulator.server import open_socket, prepare, public_url
+
+TENANT_ID = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
+CLIENT_ID = "7d444840-9dc0-11d1-b245-5ffdce74fad2"
+CLIENT_SECRET = "test-secret-of-the-emulated-tenant"
+_START_SECONDS = 30
+_PAGE_SIZE = 5000
+
+
+class EmulatorServer:
+    """A running cloud with one tenant, whose application has a certificate and a secret.
+
+    Args:
+        tenant: members of the tenant's configuration, in the names of the file, to add or replace.
+        data: file that keeps what it holds over a restart.
+        cloud: members of the whole configuration, to add or replace.
+    """
+
+    def __init__(
+        self,
+        tenant: Mapping[str, Any] | None = None,
+        *,
+        data: Path | None = None,
+        **cloud: Any,
+    ) -> None:
+        now = dt.datetime.now(dt.UTC)
+        self.certificate: KeyPair = make_application_pair(CLIENT_ID, now)
+        """Certificate and key (PEM) of the application."""
+        self.client_secret = CLIENT_SECRET
+        application = {
+            "clientId": CLIENT_ID,
+            "clientSecret": CLIENT_SECRET,
+            "certificate": self.certificate.certificate,
+        }
+        members = {
+            "tenantId": TENANT_ID,
+            "verifiedDomains": ["contoso.test", "contoso.com"],
+            "applications": [application],
+        }
+        config = EmulatorConfig.model_validate({"tenants": [members | dict(tenant or {})]} | cloud)
+        self._data = DataFile(data)
+        self._prepared = prepare(config, self._data, (), now)
+        self.config = self._prepared.config
+        self.tenant_id = self.config.tenants[0].tenant_id
+        self.client_id = self.config.tenants[0].applications[0].client_id
+        self.ca_pem = self._prepared.tls.ca
+        self._ready = threading.Event()
+
+    def __enter__(self) -> Self:
+        self._socket = open_socket("127.0.0.1", 0)
+        self.url = public_url(self.config, self._socket.getsockname()[1])
+        """`https://localhost:PORT`, also reachable as 127.0.0.1."""
+        self._server = Server(self._prepared, self._data, on_start=self._ready.set)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [self._socket]}, name="emulator"
+        )
+        self._thread.start()
+        if not self._ready.wait(_START_SECONDS):
+            self.__exit__(None, None, None)
+            raise AssertionError(f"the emulator did not start within {_START_SECONDS} seconds")
+        trust = ssl.create_default_context(cadata=self.ca_pem)
+        self.http = httpx.Client(base_url=self.url, verify=trust, timeout=60, trust_env=False)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if hasattr(self, "http"):
+            self.http.close()
+        self._server.should_exit = True
+        self._thread.join(_START_SECONDS)
+        self._socket.close()
+        self._data.__exit__(None, None, None)
+        assert not self._thread.is_alive(), "the emulator did not stop"
+
+    def cloud_manifest(self) -> dict[str, Any]:
+        """The AzureCloud that leads here."""
+        return cloud_manifest(self.config, self.url, self.ca_pem)
+
+    def objects(self, object_type: str, *, deleted: bool = False) -> list[dict[str, Any]]:
+        """Objects of one type, `User`, `Group` or `Contact`; live ones unless `deleted`."""
+        return [o for o in self._pages("objects", type=object_type) if o["deleted"] is deleted]
+
+    def object(self, anchor: str) -> dict[str, Any]:
+        """One object by its anchor, deleted or not."""
+        name = base64.urlsafe_b64encode(anchor.encode()).decode().rstrip("=")
+        return self._json(self.http.get(f"{self._admin}/objects/{name}"))
+
+    def links(self, group_anchor: str) -> list[str]:
+        """SourceAnchors of a group's members, sorted."""
+        return self._pages("links", group=group_anchor)
+
+    def requests(self, operation: str | None = None) -> list[dict[str, Any]]:
+        """Requests the sync service answered, oldest first."""
+        found = self._pages("requests")
+        return [each for each in found if operation in {None, each["operation"]}]
+
+    def set_faults(self, **switches: Any) -> dict[str, Any]:
+        """Sets the switches by their names in the file; none: back to the configuration."""
+        return self._json(self.http.put(f"{self._admin}/faults", json=switches))
+
+    @property
+    def _admin(self) -> str:
+        return f"/admin/tenants/{self.tenant_id}"
+
+    def _pages(self, what: str, **query: str) -> list[Any]:
+        items: list[Any] = []
+        proceed = ""
+        while True:
+            parameters = query | {"limit": str(_PAGE_SIZE)} | ({"continue": proceed} if proceed else {})
+            page = self._json(self.http.get(f"{self._admin}/{what}", params=parameters))
+            items += page["items"]
+            proceed = page.get("continue", "")
+            if not proceed:
+                return items
+
+    def _json(self, response: httpx.Response) -> dict[str, Any]:
+        found: dict[str, Any] = response.raise_for_status().json()
+        return found

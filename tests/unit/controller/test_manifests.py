@@ -1,0 +1,81 @@
+"""What the operator makes, as golden files and valid Kubernetes objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrasync.api.snapshot import SNAPSHOT_FILE, Snapshot, load_snapshot
+from entrasync.api.sync_run import Trigger
+from entrasync.controller import manifests
+from entrasync.controller.environment import Environment
+from tests.support import samples
+from tests.support.golden import check_golden
+
+ENVIRONMENT = Environment(
+    runner_image="registry.example/entrasync:1", pull_policy="IfNotPresent", lock_namespace="ns"
+)
+RUN = samples.run("contoso-29412340")
+SNAPSHOT = Snapshot(
+    run=RUN,
+    sync=samples.sync(),
+    directories={"contoso": samples.directory()},
+    tenant=samples.tenant(),
+    cloud=samples.cloud(),
+    config_maps={},
+)
+MADE: dict[str, dict[str, Any]] = {
+    "sync-run": manifests.build_sync_run(samples.sync(), RUN.metadata.name, Trigger.SCHEDULE),
+    "check": manifests.build_check(samples.tenant(), "contoso-check"),
+    "claim": manifests.build_claim(samples.sync()) or {},
+    "config-map": manifests.build_snapshot(RUN, SNAPSHOT),
+    "job": manifests.build_job(RUN, SNAPSHOT, ENVIRONMENT),
+}
+
+
+@pytest.mark.parametrize("name", sorted(MADE))
+def test_it_is_as_it_was(name: str) -> None:
+    check_golden(f"controller/{name}", MADE[name])
+
+
+@pytest.mark.parametrize("name", ["claim", "config-map", "job"])
+def test_kubernetes_accepts_it(name: str) -> None:
+    kubernetes_validate.validate(MADE[name], "1.31", strict=True)
+
+
+def test_the_snapshot_can_be_run_from_and_holds_no_secret(tmp_path: Any) -> None:
+    text = MADE["config-map"]["data"][SNAPSHOT_FILE]
+    (tmp_path / SNAPSHOT_FILE).write_text(text)
+    found = load_snapshot([tmp_path])
+    assert found.sync is not None
+    assert found.run is not None
+    assert found.sync.spec == SNAPSHOT.sync.spec if SNAPSHOT.sync else False
+    assert "Secret" not in {document["kind"] for document in yaml.safe_load_all(text)}
+
+
+def test_ephemeral_state_needs_no_claim() -> None:
+    sync = samples.sync(runner={"storage": {"type": "Ephemeral"}})
+    assert manifests.build_claim(sync) is None
+
+
+def test_a_secret_used_twice_is_mounted_once_with_both_keys() -> None:
+    pod = MADE["job"]["spec"]["template"]["spec"]
+    mounts = [mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]]
+    assert len(mounts) == len(set(mounts))
+    for volume in pod["volumes"]:
+        if "secret" in volume:
+            assert volume["secret"]["optional"] is True
+            assert volume["secret"]["items"]
+
+
+@given(st.from_regex(r"[a-z]([-a-z0-9.]{0,250}[a-z0-9])?", fullmatch=True))
+def test_job_names_fit_and_differ(name: str) -> None:
+    found = manifests.job_name(samples.run(name))
+    assert len(found) <= manifests.JOB_NAME_LENGTH
+    assert "." not in found
+    assert found != manifests.job_name(samples.run(name + "x"))

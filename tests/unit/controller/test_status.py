@@ -1,0 +1,138 @@
+"""Statuses: the table of the design, row by row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from entrasync.api.result import CheckOutcome, RunResult
+from entrasync.controller.decide import Active, Blocked, Decision, Wait
+from entrasync.controller.status import (
+    cloud_status,
+    part_checked,
+    run_ended,
+    sync_after_run,
+    sync_status,
+)
+from tests.support import samples
+from tests.support.samples import NOW
+
+GOOD = samples.last_run(NOW)
+
+
+def conditions(status: Any) -> dict[str, tuple[str, str]]:
+    return {c.type: (c.status, c.reason) for c in status.conditions}
+
+
+@pytest.mark.parametrize(
+    ("status", "spec", "decision", "expected"),
+    [
+        (
+            None,
+            {},
+            Blocked("Checking", "m", stalled=False, checking=True),
+            {"Ready": ("Unknown", "Checking"), "Reconciling": ("True", "Checking")},
+        ),
+        (
+            None,
+            {},
+            Blocked("ReferenceNotFound", "m", stalled=False),
+            {
+                "Ready": ("False", "ReferenceNotFound"),
+                "Reconciling": ("True", "ReferenceNotFound"),
+            },
+        ),
+        (
+            None,
+            {},
+            Blocked("TenantClaimed", "m", stalled=True),
+            {"Ready": ("False", "TenantClaimed"), "Stalled": ("True", "TenantClaimed")},
+        ),
+        (
+            None,
+            {},
+            Active("r"),
+            {"Ready": ("True", "InitialSync"), "Synchronizing": ("True", "RunActive")},
+        ),
+        (
+            GOOD,
+            {},
+            Wait(None),
+            {"Ready": ("True", "Synchronized"), "Synchronized": ("True", "Synchronized")},
+        ),
+        (
+            samples.last_run(NOW, reason="ExportErrors"),
+            {},
+            Wait(None),
+            {"Ready": ("True", "ExportErrors"), "Degraded": ("True", "ExportErrors")},
+        ),
+        (
+            GOOD,
+            {"suspend": True},
+            Wait(None),
+            {"Ready": ("True", "Synchronized"), "Suspended": ("True", "Suspended")},
+        ),
+        (
+            samples.last_run(NOW, phase="Blocked", reason="DeletionThresholdExceeded"),
+            {},
+            Wait(None),
+            {
+                "Ready": ("False", "DeletionThresholdExceeded"),
+                "Stalled": ("True", "DeletionThresholdExceeded"),
+                "PlanBlocked": ("True", "DeletionThresholdExceeded"),
+            },
+        ),
+        (
+            samples.last_run(NOW, phase="Failed", reason="ServerUnreachable"),
+            {},
+            Wait(None),
+            {"Ready": ("False", "ServerUnreachable")},
+        ),
+    ],
+)
+def test_the_table_of_the_design(
+    status: dict[str, Any] | None,
+    spec: dict[str, Any],
+    decision: Decision,
+    expected: dict[str, tuple[str, str]],
+) -> None:
+    sync = samples.sync(status, **spec)
+    found = conditions(sync_status(sync, decision, None, NOW))
+    assert found.items() >= expected.items()
+    for kind in ("Reconciling", "Stalled", "PlanBlocked", "Degraded", "Suspended"):
+        assert (kind in found) == (kind in expected), kind
+
+
+def test_a_run_leaves_its_facts_once() -> None:
+    result = RunResult(outcome="Succeeded", reason="Synchronized", mode="Apply", scope="Delta")
+    run = samples.run()
+    ended = run.model_copy(update={"status": run_ended(run, result, NOW)})
+    once = sync_after_run(samples.sync(), ended, result)
+    sync = samples.sync()
+    sync.status = once
+    twice = sync_after_run(sync, ended, result)
+    assert once == twice
+    assert [entry.name for entry in once.history] == ["contoso-1"]
+    assert once.last_successful_time == "2026-03-14T15:09:26Z"
+
+
+def test_a_closed_cloud_is_ready_but_not_available() -> None:
+    found = conditions(cloud_status(samples.cloud("azure-germany"), NOW))
+    assert found == {"Ready": ("True", "Accepted"), "Available": ("False", "CloudClosed")}
+
+
+def test_a_refused_bind_stalls_the_directory() -> None:
+    directory = samples.directory(ready=False)
+    check = CheckOutcome(ok=False, reason="BindRejected", message="m")
+    part_checked(directory, check, 1, NOW)
+    found = conditions(directory.status)
+    assert found == {"Ready": ("False", "BindRejected"), "Stalled": ("True", "BindRejected")}
+
+
+def test_a_missing_secret_does_not_stall_at_once() -> None:
+    tenant = samples.tenant(ready=False)
+    part_checked(tenant, CheckOutcome(ok=False, reason="SecretNotFound", message="m"), 1, NOW)
+    found = conditions(tenant.status)
+    assert found["Ready"] == ("False", "SecretNotFound")
+    assert found["Reconciling"] == ("True", "SecretNotFound")
