@@ -1,0 +1,90 @@
+"""Entra Connect's default exclusions, one case at least for each."""
+
+from __future__ import annotations
+
+import pytest
+
+from entrasync.engine.exclusions import (
+    CONTACT_RULES,
+    GROUP_RULES,
+    USER_RULES,
+    excluded_by,
+)
+from entrasync.engine.source import SourceObject
+
+USER = {"objectClass": ["user"], "sAMAccountName": ["ada"], "userAccountControl": ["512"]}
+SECURITY = {"objectClass": ["group"], "sAMAccountName": ["team"], "groupType": ["-2147483646"]}
+DISTRIBUTION = SECURITY | {"groupType": ["2"], "mail": ["list@contoso.test"]}
+CONTACT = {"objectClass": ["contact"], "mail": ["partner@fabrikam.example"]}
+
+
+def source(base: dict[str, list[str]], dn: str = "CN=x,DC=t", **more: str | None) -> SourceObject:
+    attributes = {k: tuple(v.encode() for v in values) for k, values in base.items()}
+    for name, value in more.items():
+        key = name.replace("_", "-")
+        if value is None:
+            attributes.pop(key, None)
+        else:
+            attributes[key] = (value.encode(),)
+    return SourceObject(guid="0" * 32, dn=dn, parent_guid=None, attributes=attributes)
+
+
+USER_CASES = [
+    ("CriticalSystemObject", source(USER, isCriticalSystemObject="TRUE")),
+    ("NoAccountName", source(USER, sAMAccountName=None)),
+    ("NoUserAccountControl", source(USER, userAccountControl=None)),
+    ("SyncServiceAccount", source(USER, sAMAccountName="MSOL_0123")),
+    ("SyncServiceAccount", source(USER, sAMAccountName="AAD_0123")),
+    ("SupportAccount", source(USER, sAMAccountName="SUPPORT_388945a0")),
+    ("SystemMailbox", source(USER, sAMAccountName="SystemMailbox{1f05}")),
+    ("ClientAccessMailbox", source(USER, sAMAccountName="CAS_{1f05}")),
+    ("SystemRecipient", source(USER, msExchRecipientTypeDetails=str(0x1000000))),
+    ("LinkedMailboxWithoutAnchor", source(USER, msExchRecipientTypeDetails="2")),
+    ("ReplicationConflict", source(USER, dn="CN=ada\\0ACNF:12,DC=t")),
+    ("WrittenBack", source(USER, adminDescription="User_12")),
+]
+GROUP_CASES = [
+    ("CriticalSystemObject", source(SECURITY, isCriticalSystemObject="TRUE")),
+    ("NoAccountName", source(SECURITY, sAMAccountName=None)),
+    ("RichCoexistenceGroup", source(SECURITY, sAMAccountName="MSOL_AD_Sync_RichCoexistence")),
+    ("RoleGroup", source(SECURITY, msExchRecipientTypeDetails=str(0x40000000))),
+    ("DistributionGroupWithoutMail", source(DISTRIBUTION, mail=None)),
+    ("ReplicationConflict", source(SECURITY, dn="CN=team\\0ACNF:12,DC=t")),
+    ("WrittenBack", source(SECURITY, adminDescription="Group_12")),
+]
+CONTACT_CASES = [
+    ("CriticalSystemObject", source(CONTACT, isCriticalSystemObject="TRUE")),
+    ("NoAddress", source(CONTACT, mail=None)),
+    ("SyncServiceContact", source(CONTACT, displayName="Somebody (MSOL)")),
+    ("ReplicationConflict", source(CONTACT, dn="CN=partner\\0ACNF:12,DC=t")),
+]
+TAKING_PART = [
+    source(USER),
+    source(USER, userAccountControl="514"),
+    source(USER, msExchRecipientTypeDetails="1"),
+    source(USER, adminDescription="Group_12"),
+    source(SECURITY),
+    source(SECURITY, groupType="-2147483644"),
+    source(SECURITY, adminDescription="User_12"),
+    source(DISTRIBUTION),
+    source(CONTACT),
+]
+
+
+@pytest.mark.parametrize(("rule", "found"), USER_CASES + GROUP_CASES + CONTACT_CASES)
+def test_it_is_left_out_by_the_rule_named(rule: str, found: SourceObject) -> None:
+    assert excluded_by(found) == rule
+
+
+@pytest.mark.parametrize("found", TAKING_PART)
+def test_it_takes_part(found: SourceObject) -> None:
+    assert excluded_by(found) is None
+
+
+@pytest.mark.parametrize(
+    ("rules", "cases"),
+    [(USER_RULES, USER_CASES), (GROUP_RULES, GROUP_CASES), (CONTACT_RULES, CONTACT_CASES)],
+)
+def test_every_rule_has_a_case(rules: object, cases: list[tuple[str, SourceObject]]) -> None:
+    assert isinstance(rules, tuple)
+    assert {name for name, _ in rules} == {name for name, _ in cases}
