@@ -2,74 +2,93 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Final
 
-from entrasync.entra.contracts import LinkChange, SyncObject
+from entrasync.entra.contracts import KEY_MEMBER, LinkChange, SyncObject
 
-DEFAULT_MAX_OBJECTS: Final = 100
-"""Objects a request; the service's own limit is unknown."""
-DEFAULT_MAX_LINKS: Final = 15_000
-"""Links a request, where the tenant does not say."""
-MARGIN: Final = 0.02
-"""How much of the link limit stays unused: 250,000 members make 17 requests all the same."""
+_REFERENCE_KEYS = frozenset({KEY_MEMBER, "manager"})
 
 
 def plan_batches(
     objects: Sequence[SyncObject],
-    *,
-    max_objects: int = DEFAULT_MAX_OBJECTS,
-    max_links: int = DEFAULT_MAX_LINKS,
-    margin: float = MARGIN,
+    max_objects: int = 100,
+    max_links: int = 15_000,
+    margin: float = 0.02,
 ) -> Iterator[list[SyncObject]]:
-    """Requests in the order given; groups with many changes of members come in slices.
+    """Cut objects into batches, in the order given.
 
-    Members are removed before others are added, and never both for one member in one request.
+    A batch holds at most `max_objects` objects and at most `max_links` references less `margin`.
+    A group with more changes is cut into several; its properties travel with the first. Removals
+    of a group come before its additions, never the same member of a group twice in one batch and
+    no object twice in one batch. A complete list of members (V1) is never cut: it is a batch of
+    its own if it must be.
 
     Args:
-        objects: what to send.
-        max_objects: most objects a request.
-        max_links: most links a request, of all its objects together.
-        margin: share of `max_links` left unused.
+        objects: what to export.
+        max_objects: most objects of a batch.
+        max_links: most references of a batch, as the tenant's configuration says.
+        margin: part of `max_links` to leave unused.
+
+    Raises:
+        ValueError: a limit leaves room for nothing.
     """
-    limit = max(1, int(max_links * (1 - margin)))
+    room = math.ceil(max_links / (1 + margin))
+    if room < 1 or max_objects < 1:
+        msg = "a batch needs room for one object and one link"
+        raise ValueError(msg)
     batch: list[SyncObject] = []
-    links = 0
-    for part in _parts(objects, limit):
-        together = links + len(part.links)
-        if batch and (len(batch) >= max_objects or together > limit or _clashes(batch, part)):
-            yield batch
-            batch, links = [], 0
-        batch.append(part)
-        links += len(part.links)
+    anchors: set[str] = set()
+    used = 0
+    for each in objects:
+        for piece in _slices(each, room, room - used):
+            cost = _references(piece)
+            identity = piece.source_anchor or piece.cloud_anchor or ""
+            full = len(batch) >= max_objects or used + cost > room or identity in anchors
+            if batch and full:
+                yield batch
+                batch, anchors, used = [], set(), 0
+            batch.append(piece)
+            anchors.add(identity)
+            used += cost
     if batch:
         yield batch
 
 
-def _parts(objects: Sequence[SyncObject], limit: int) -> Iterator[SyncObject]:
-    for whole in objects:
-        slices = list(_slices(whole.links, limit))
-        if len(slices) <= 1:
-            yield whole
-            continue
-        for index, links in enumerate(slices):
-            yield replace(whole, links=links, properties=whole.properties if index == 0 else {})
+def _references(each: SyncObject) -> int:
+    """Reference values an object counts for."""
+    count = len(each.links)
+    for key, value in each.properties.items():
+        if key.lower() in _REFERENCE_KEYS and value is not None:
+            count += len(value) if isinstance(value, tuple) else 1
+    return count
 
 
-def _slices(links: tuple[LinkChange, ...], limit: int) -> Iterator[tuple[LinkChange, ...]]:
-    """Slices of at most `limit` links; a member that is removed and added comes in two slices."""
-    removed = [link for link in links if not link.add]
-    added = [link for link in links if link.add]
+def _slices(each: SyncObject, room: int, left: int) -> Iterator[SyncObject]:
+    """An object in pieces of at most `room` links, the first of at most `left` where it helps."""
+    fixed = _references(replace(each, links=()))
+    properties = each.properties
+    start = True
+    size = max(room - fixed, 1)
+    if len(each.links) > size and left > fixed:
+        size = left - fixed
+    for run in _runs(each.links):
+        while run:
+            piece, run = run[:size], run[size:]  # noqa: PLW2901 - consumed
+            yield replace(each, properties=properties if start else {}, links=piece)
+            start, size = False, room
+            properties = {}
+    if start:
+        yield each
+
+
+def _runs(links: tuple[LinkChange, ...]) -> Iterator[tuple[LinkChange, ...]]:
+    """Links without repetition; in one run if no member is both removed and added."""
+    removed = tuple({link.anchor: link for link in links if not link.add}.values())
+    added = tuple({link.anchor: link for link in links if link.add}.values())
     if {link.anchor for link in removed} & {link.anchor for link in added}:
-        groups = [removed, added]
-    else:
-        groups = [removed + added]
-    for group in groups:
-        for start in range(0, len(group), limit):
-            yield tuple(group[start : start + limit])
-
-
-def _clashes(batch: Sequence[SyncObject], part: SyncObject) -> bool:
-    """Whether a request holds the same object already: its changes must come one after another."""
-    return any(other.source_anchor == part.source_anchor for other in batch)
+        yield removed
+        yield added
+    elif links:
+        yield removed + added

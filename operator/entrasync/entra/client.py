@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import structlog
 
-from entrasync.entra.clouds import Cloud, redirect_allowed
+from entrasync.entra.clouds import Cloud, redirected, service_url
 from entrasync.entra.contracts import (
     ACCESS_DENIED_TEXT,
     APPLICATION_IDS,
@@ -25,7 +25,6 @@ from entrasync.entra.contracts import (
     NOT_ACTIVATED_TEXT,
     PROVISION,
     READ_BACK,
-    SERVICE_PATH,
     SERVICE_ROLE,
     CompanyConfiguration,
     ObjectResult,
@@ -54,11 +53,9 @@ from entrasync.entra.responses import (
     open_response,
 )
 from entrasync.entra.tokens import TokenSource
+from entrasync.entra.transport import READ_SECONDS, http_client, transport_error
 from entrasync.errors import ConfigurationError, EntrasyncError, TransientError
 
-CONNECT_SECONDS: Final = 30
-READ_SECONDS: Final = 600
-"""An export of several large groups may take five minutes."""
 MAX_HOPS: Final = 5
 MAX_TRIES: Final = 6
 FIRST_WAIT: Final = 1.0
@@ -123,14 +120,8 @@ class SyncServiceClient:
         self._surroundings = surroundings
         self._version = version
         self._resource = resource
-        self._url = _service_url(cloud.sync_service_url)
-        self._first_host = urlsplit(cloud.sync_service_url).hostname or ""
-        self._http = httpx.Client(
-            verify=cloud.trust(),
-            timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
-            transport=transport,
-            follow_redirects=False,
-        )
+        self._url = service_url(cloud.sync_service_url)
+        self._http = http_client(cloud, read_seconds=READ_SECONDS, transport=transport)
 
     def __enter__(self) -> Self:
         return self
@@ -255,7 +246,7 @@ class SyncServiceClient:
                 headers=self._headers(operation, application, tracking_id),
             )
         except httpx.HTTPError as error:
-            raise self._unreachable(error) from None
+            raise transport_error(error, self._cloud, self._url, "spec.syncService.url") from None
         return self._read(answer)
 
     def _headers(self, operation: str, application: str, tracking_id: str) -> dict[str, str]:
@@ -351,7 +342,8 @@ class SyncServiceClient:
                 f"the sync service redirected more than {MAX_HOPS} times",
                 resource=self._resource,
             )
-        if not redirect_allowed(url, self._cloud.redirect_suffixes, first_host=self._first_host):
+        target = redirected(url, self._cloud, self._url)
+        if target is None:
             host = urlsplit(url).hostname or "no host"
             raise ConfigurationError(
                 "EndpointNotOffered",
@@ -360,22 +352,7 @@ class SyncServiceClient:
                 resource=f"AzureCloud/{self._cloud.name}",
                 field="spec.syncService.redirectSuffixes",
             )
-        self._url = _service_url(url)
-
-    def _unreachable(self, error: httpx.HTTPError) -> EntrasyncError:
-        if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            return ConfigurationError(
-                "CertificateNotTrusted",
-                f"the certificate of {self._host} is not trusted; put its CA into `spec.caBundle`"
-                " of the cloud",
-                resource=f"AzureCloud/{self._cloud.name}",
-                field="spec.caBundle",
-            )
-        return TransientError(
-            "ServerUnreachable",
-            f"the sync service at {self._host} cannot be reached ({type(error).__name__})",
-            resource=self._resource,
-        )
+        self._url = target
 
     @property
     def _host(self) -> str:
@@ -429,9 +406,3 @@ def match_results(
                 )
             )
     return matched
-
-
-def _service_url(url: str) -> str:
-    """The service's address on the host of a URL."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}{SERVICE_PATH}"

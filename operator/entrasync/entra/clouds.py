@@ -1,55 +1,112 @@
-"""An Azure cloud as the client needs it, and which hosts a redirection may lead to."""
+"""An Azure cloud as this package needs it, and where a token may travel."""
 
 from __future__ import annotations
 
+import ipaddress
 import ssl
-from collections.abc import Sequence
-from dataclasses import dataclass
-from urllib.parse import urlsplit
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, urlsplit
+
+from entrasync.entra.contracts import SERVICE_PATH
+from entrasync.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cloud:
-    """Hosts of one Azure cloud.
-
-    Attributes:
-        name: name of its AzureCloud.
-        login_authority: where tokens are issued.
-        sync_service_url: first host asked.
-        redirect_suffixes: host suffixes a redirection may lead to, each beginning with a dot.
-        ca_bundle: PEM certificates to trust in addition to the system's; private clouds only.
-        custom: whether it is none of Microsoft's.
-    """
+    """Hosts of one Azure cloud and the versions of the sync service it offers."""
 
     name: str
     login_authority: str
+    microsoft_graph: str | None = None
     sync_service_url: str
     redirect_suffixes: tuple[str, ...] = ()
-    ca_bundle: str | None = None
-    custom: bool = False
-
-    def trust(self) -> ssl.SSLContext:
-        """Certificates are always verified, TLS 1.2 or newer."""
-        context = ssl.create_default_context()
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if self.ca_bundle is not None:
-            context.load_verify_locations(cadata=self.ca_bundle)
-        return context
+    endpoint_versions: Mapping[str, int] = field(default_factory=dict)
+    """Most members of a group by version (`V1`, `V2`)."""
+    ca_bundle_pem: str | None = None
+    """Certificates to trust in addition."""
 
 
-def redirect_allowed(url: str, suffixes: Sequence[str], *, first_host: str) -> bool:
-    """Whether the token may be sent to where a redirection leads.
+def service_url(base: str) -> str:
+    """Where requests are posted to, given the service's base URL."""
+    trimmed = base.rstrip("/")
+    return trimmed if trimmed.lower().endswith(SERVICE_PATH) else trimmed + SERVICE_PATH
 
-    Only https, and only a host that is below one of the suffixes or is the host first asked: the
-    token travels in the request.
-    """
+
+def _split(url: str) -> SplitResult | None:
+    """The parts of an https URL that names a plain host, `None` for anything else."""
+    if not url.isascii() or not url.isprintable() or any(each in url for each in " \\"):
+        return None
     try:
-        target = urlsplit(url)
-        host = (target.hostname or "").lower().rstrip(".")
+        parts = urlsplit(url)
+        _ = parts.port
     except ValueError:
+        return None
+    if parts.scheme != "https" or not parts.hostname or "@" in parts.netloc:
+        return None
+    return parts
+
+
+def _labels(host: str) -> list[str]:
+    return host.lower().strip(".").split(".")
+
+
+def redirect_allowed(url: str, suffixes: Iterable[str]) -> bool:
+    """Whether `url` is https and its host lies below one of the suffixes, in whole labels.
+
+    `evil-microsoftonline.com` does not lie below `.microsoftonline.com`, nor does the suffix
+    itself. Addresses never do.
+    """
+    parts = _split(url)
+    if parts is None or parts.hostname is None:
         return False
-    if target.scheme != "https" or not host or target.username or target.password:
+    try:
+        ipaddress.ip_address(parts.hostname)
+    except ValueError:
+        pass
+    else:
         return False
-    if host == first_host.lower():
-        return True
-    return any(host.endswith(suffix.lower()) for suffix in suffixes if suffix.startswith("."))
+    host = _labels(parts.hostname)
+    if not all(host):
+        return False
+    for suffix in suffixes:
+        wanted = _labels(suffix)
+        if all(wanted) and len(host) > len(wanted) and host[-len(wanted) :] == wanted:
+            return True
+    return False
+
+
+def redirected(url: str, cloud: Cloud, current: str) -> str | None:
+    """Where to post after a redirection to `url`; `None` where the token must not go.
+
+    Only scheme, host and port are taken; the path stays. The host the cloud's own URL names is
+    always allowed, so that a private cloud reached by address may redirect to another port.
+    """
+    target, own, now = _split(url), _split(cloud.sync_service_url), _split(current)
+    if target is None or now is None:
+        return None
+    same_host = own is not None and target.hostname == own.hostname
+    if not same_host and not redirect_allowed(url, cloud.redirect_suffixes):
+        return None
+    return f"https://{target.netloc}{now.path}"
+
+
+def tls_context(cloud: Cloud) -> ssl.SSLContext:
+    """Verification by the system's trust, and by the cloud's own bundle where it has one.
+
+    Raises:
+        ConfigurationError: the bundle holds no certificate that can be read.
+    """
+    context = ssl.create_default_context()
+    if cloud.ca_bundle_pem:
+        try:
+            context.load_verify_locations(cadata=cloud.ca_bundle_pem)
+        except (ssl.SSLError, ValueError):
+            raise ConfigurationError(
+                "CertificateNotTrusted",
+                "The bundle holds no PEM certificate that can be read: put the certificate of"
+                " the authority there, between its BEGIN and END lines.",
+                resource=f"AzureCloud/{cloud.name}",
+                field="spec.caBundle",
+            ) from None
+    return context

@@ -17,10 +17,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 
 from entrasync.entra.clouds import Cloud
 from entrasync.entra.contracts import SERVICE_APPLICATION, SERVICE_ROLE
+from entrasync.entra.transport import TOKEN_SECONDS, http_client, transport_error
 from entrasync.errors import ConfigurationError, TransientError
 
 SCOPE: Final = f"{SERVICE_APPLICATION}/.default"
-TIMEOUT_SECONDS: Final = 30
 
 _UNKNOWN_TENANT: Final = frozenset({90002, 900021, 900023})
 _TENANT_TEXTS: Final = ("AADSTS90002", "AADSTS900021", "AADSTS900023", "invalid_tenant")
@@ -97,18 +97,10 @@ class MsalTokenSource:
         """
         try:
             answer = self._acquire()
-        except httpx.ConnectError as error:
-            if "CERTIFICATE_VERIFY_FAILED" in str(error):
-                raise ConfigurationError(
-                    "CertificateNotTrusted",
-                    f"the certificate of {self._cloud.login_authority} is not trusted; put its CA"
-                    " into `spec.caBundle` of the cloud",
-                    resource=f"AzureCloud/{self._cloud.name}",
-                    field="spec.caBundle",
-                ) from None
-            raise self._unreachable(error) from None
         except httpx.HTTPError as error:
-            raise self._unreachable(error) from None
+            raise transport_error(
+                error, self._cloud, self._cloud.login_authority, "spec.loginAuthority"
+            ) from None
         token = answer.get("access_token")
         if not isinstance(token, str):
             raise self._refused(answer)
@@ -192,15 +184,6 @@ class MsalTokenSource:
             field="spec.tenantId",
         )
 
-    def _unreachable(self, error: Exception) -> TransientError:
-        return TransientError(
-            "ServerUnreachable",
-            f"the login authority {self._cloud.login_authority} cannot be reached"
-            f" ({type(error).__name__})",
-            resource=f"AzureCloud/{self._cloud.name}",
-            field="spec.loginAuthority",
-        )
-
     def _refused(self, answer: Mapping[str, Any]) -> ConfigurationError | TransientError:
         codes = {int(code) for code in answer.get("error_codes", []) if str(code).isdigit()}
         description = str(answer.get("error_description", ""))
@@ -252,7 +235,7 @@ class _HttpAdapter:
     """What msal needs of an HTTP client, by httpx with the cloud's trust."""
 
     def __init__(self, cloud: Cloud) -> None:
-        self._client = httpx.Client(verify=cloud.trust(), timeout=TIMEOUT_SECONDS)
+        self._client = http_client(cloud, read_seconds=TOKEN_SECONDS)
 
     def get(self, url: str, params: Any = None, headers: Any = None, **_: Any) -> _HttpAnswer:
         return _HttpAnswer(self._client.get(url, params=params, headers=headers))

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from entrasync.api.azure_cloud import EndpointVersion, Environment
+from entrasync.api.azure_cloud import EndpointVersion
 from entrasync.engine.cycle import require_enabled
 from entrasync.engine.report import company_of
 from entrasync.entra.client import Surroundings, SyncServiceClient
@@ -93,8 +93,7 @@ def connect_tenant(snapshot: Snapshot, secrets: SecretFiles) -> Iterator[SyncSer
         login_authority=resource.spec.login_authority,
         sync_service_url=resource.spec.sync_service.url,
         redirect_suffixes=tuple(resource.spec.sync_service.redirect_suffixes),
-        ca_bundle=resource.spec.ca_bundle,
-        custom=resource.spec.environment is Environment.CUSTOM,
+        ca_bundle_pem=resource.spec.ca_bundle,
     )
     tokens = MsalTokenSource(
         cloud,

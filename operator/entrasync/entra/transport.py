@@ -1,0 +1,74 @@
+"""HTTP as this package uses it, and what its failures mean."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Final
+
+import httpx
+
+from entrasync.entra.clouds import Cloud, tls_context
+from entrasync.errors import ConfigurationError, EntrasyncError, TransientError
+
+CONNECT_SECONDS: Final = 20.0
+READ_SECONDS: Final = 600.0
+"""An export with large groups may take the service five minutes."""
+TOKEN_SECONDS: Final = 60.0
+
+
+def http_client(
+    cloud: Cloud, *, read_seconds: float, transport: httpx.BaseTransport | None = None
+) -> httpx.Client:
+    """A client that verifies TLS, follows no redirection and keeps its connections.
+
+    Raises:
+        ConfigurationError: the cloud's certificates cannot be read.
+    """
+    timeout = httpx.Timeout(read_seconds, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS)
+    if transport is not None:
+        return httpx.Client(transport=transport, timeout=timeout, follow_redirects=False)
+    return httpx.Client(
+        verify=tls_context(cloud),
+        timeout=timeout,
+        follow_redirects=False,
+        limits=httpx.Limits(max_connections=4, max_keepalive_connections=2, keepalive_expiry=300),
+    )
+
+
+def _tls_error(error: BaseException) -> ssl.SSLError | None:
+    """The certificate failure behind an error, if one is."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ssl.SSLCertVerificationError):
+            return seen
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def transport_error(error: httpx.HTTPError, cloud: Cloud, url: str, field: str) -> EntrasyncError:
+    """What a failed exchange means for a person.
+
+    Args:
+        error: what httpx raised.
+        cloud: the cloud the URL belongs to.
+        url: the URL asked.
+        field: field of the AzureCloud the URL comes from.
+    """
+    host = httpx.URL(url).host
+    resource = f"AzureCloud/{cloud.name}"
+    if _tls_error(error) is not None or "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return ConfigurationError(
+            "CertificateNotTrusted",
+            f"The certificate of {host} is not trusted: name the authority that issued it in"
+            " spec.caBundle of a cloud with environment Custom, and make sure that no proxy"
+            " opens the connection.",
+            resource=resource,
+            field="spec.caBundle",
+        )
+    return TransientError(
+        "ServerUnreachable",
+        f"{host} cannot be reached ({type(error).__name__}): check the network, the proxy and"
+        f" {field}.",
+        resource=resource,
+        field=field,
+    )
