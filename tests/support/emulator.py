@@ -1,8 +1,8 @@
 """The emulated cloud for tests: over TLS on a free port of 127.0.0.1, in a thread of this process.
 
-    with EmulatorServer() as cloud:
-        cloud.url, cloud.ca_pem, cloud.tenant_id, cloud.client_id, cloud.client_secret
-        cloud.objects("User"), cloud.links(anchor), cloud.requests(), cloud.set_faults(busyEvery=2)
+with EmulatorServer() as cloud:
+    cloud.url, cloud.ca_pem, cloud.tenant_id, cloud.client_id, cloud.client_secret
+    cloud.objects("User"), cloud.links(anchor), cloud.requests(), cloud.set_faults(busyEvery=2)
 """
 
 from __future__ import annotations
@@ -135,7 +135,9 @@ class EmulatorServer:
         items: list[Any] = []
         proceed = ""
         while True:
-            parameters = query | {"limit": str(_PAGE_SIZE)} | ({"continue": proceed} if proceed else {})
+            parameters = (
+                query | {"limit": str(_PAGE_SIZE)} | ({"continue": proceed} if proceed else {})
+            )
             page = self._json(self.http.get(f"{self._admin}/{what}", params=parameters))
             items += page["items"]
             proceed = page.get("continue", "")

@@ -25,11 +25,11 @@ from entrasync.emulator.http import (
 )
 from entrasync.emulator.objects import CloudObject, Value
 from entrasync.emulator.tenant import RunningTenant
-from entrasync.entra.contracts import SyncObjectType
+from entrasync.entra.contracts import OBJECT_TYPES, SyncObjectType
 
 _DEFAULT_LIMIT: Final = 500
 _MOST: Final = 10_000
-_TYPES: Final = frozenset(kind.value for kind in SyncObjectType)
+
 _Item = TypeVar("_Item")
 
 
@@ -148,8 +148,8 @@ def _counts(tenant: RunningTenant) -> dict[str, int]:
 
 def _objects(tenant: RunningTenant, request: HttpRequest) -> HttpResponse:
     wanted = request.query.get("type")
-    if wanted is not None and wanted not in _TYPES:
-        raise _BadRequestError(f"`type` must be one of {', '.join(sorted(_TYPES))}")
+    if wanted is not None and wanted not in OBJECT_TYPES:
+        raise _BadRequestError(f"`type` must be one of {', '.join(sorted(OBJECT_TYPES))}")
     kind = None if wanted is None else SyncObjectType(wanted)
     return _page(tenant.store.objects(kind), request, lambda each: _document(tenant, each))
 
