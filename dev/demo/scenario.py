@@ -29,11 +29,13 @@ class FirstSync:
         run: name of the SyncRun that filled it.
         group_anchor: SourceAnchor of the big group.
         members: SourceAnchors of its members.
+        links: (group, member) pairs in all.
     """
 
     run: str
     group_anchor: str
     members: frozenset[str]
+    links: int
 
 
 def apply_example(kubectl: Kubectl) -> None:
@@ -81,7 +83,8 @@ def check_first_sync(kubectl: Kubectl, cloud: CloudView) -> FirstSync:
     expect(f"members of {BIG_GROUP}", len(members), BIG_GROUP_MEMBERS)
     run = status["lastRun"]["name"]
     say(f"Checked: {counts}, {status['objects']['links']} links, {len(members)} in {BIG_GROUP}.")
-    return FirstSync(run=run, group_anchor=anchor, members=members)
+    links = int(status["objects"]["links"])
+    return FirstSync(run=run, group_anchor=anchor, members=members, links=links)
 
 
 def change_directory(kubectl: Kubectl) -> dict[str, Any]:
@@ -116,7 +119,10 @@ def follow_delta(
     expect("groups added or deleted", seen["groups"]["add"] + seen["groups"]["delete"], 0)
     expect("contacts changed", seen["contacts"]["add"] + seen["contacts"]["delete"], 0)
     expect("links added", seen["links"]["add"], 1)
-    expect("links removed", seen["links"]["remove"], changes["linksLost"])
+    # the service itself ends the memberships of what is deleted
+    expect("links removed", seen["links"]["remove"], 0)
+    after = kubectl.get("directorysync", SYNC, "-n", SYNC_NAMESPACE)["status"]
+    expect("links in all", after["objects"]["links"], before.links + 1 - changes["linksLost"])
     expect("users updated", seen["users"]["update"], changes["usersUpdated"])
     expect("failures", status["totals"]["failed"], 0)
     members = frozenset(cloud.links(before.group_anchor))
