@@ -243,6 +243,11 @@ class _HttpAdapter:
     def post(
         self, url: str, params: Any = None, data: Any = None, headers: Any = None, **_: Any
     ) -> _HttpAnswer:
+        # msal gives the assertion as bytes, of which httpx would send the `repr`
+        data = {
+            key: value.decode() if isinstance(value, bytes) else value
+            for key, value in (data or {}).items()
+        }
         return _HttpAnswer(self._client.post(url, params=params, data=data, headers=headers))
 
     def close(self) -> None:
