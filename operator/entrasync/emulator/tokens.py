@@ -295,7 +295,8 @@ def _check_thumbprint(certificate: x509.Certificate, header: Mapping[str, Any]) 
         "x5t": certificate.fingerprint(hashes.SHA1()),  # noqa: S303  - the protocol's own hash
     }
     given = {name: header[name] for name in known if name in header}
-    if not given or any(value != _base64url(known[name]) for name, value in given.items()):
+    # msal pads its base64url
+    if not given or any(v.rstrip("=") != _base64url(known[name]) for name, v in given.items()):
         raise _bad_assertion("The key was not found: no certificate has this thumbprint.")
 
 
