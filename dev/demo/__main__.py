@@ -55,6 +55,7 @@ def bring_up() -> Kubectl:
     _module("dev.images", "build", "samba-ad")
     _module("dev.images", "load", "entrasync", "samba-ad")
     kubectl = Kubectl(program=cluster.binary("kubectl"), kubeconfig=cluster.kubeconfig_path())
+    setup.clean_stage(kubectl)
     setup.install_operator(kubectl, cluster.binary("helm"))
     setup.prepare(kubectl)
     return kubectl

@@ -25,6 +25,16 @@ DIRECTORY_HOST = f"dc1.{DIRECTORY_NAMESPACE}.svc"
 TENANT_ID = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
 
 
+def clean_stage(kubectl: Kubectl) -> None:
+    """Removes what an earlier demo left in a kept cluster."""
+    namespaces = [SYNC_NAMESPACE, OPERATOR_NAMESPACE, DIRECTORY_NAMESPACE, CLOUD_NAMESPACE]
+    found = kubectl.run("get", "namespaces", "-o", "name").split()
+    left = [name for name in namespaces if f"namespace/{name}" in found]
+    if left:
+        say(f"Removing what an earlier run left: {', '.join(left)} (usually 15 s)")
+        kubectl.run("delete", "namespaces", *left, "--wait=true", "--timeout=100s")
+
+
 def install_operator(kubectl: Kubectl, helm: Path) -> None:
     """Installs or upgrades the chart with the locally built image."""
     say("Installing the operator with Helm (usually 15 s)")
