@@ -1,0 +1,66 @@
+"""A hand that changes an Active Directory over LDAP, as an administrator would."""
+
+from __future__ import annotations
+
+import ssl
+from types import TracebackType
+from typing import Any, Self
+
+import ldap3
+
+from tests.support.samba import SambaServer
+
+
+class Hand:
+    """An administrator's connection; a context manager.
+
+    Args:
+        server: the directory.
+    """
+
+    def __init__(self, server: SambaServer) -> None:
+        tls = ldap3.Tls(validate=ssl.CERT_NONE)
+        self._connection: Any = ldap3.Connection(
+            ldap3.Server(server.url, get_info=ldap3.NONE, tls=tls),
+            server.admin_user,
+            server.admin_password,
+            raise_exceptions=True,
+            check_names=False,
+        )
+
+    def __enter__(self) -> Self:
+        self._connection.bind()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._connection.unbind()
+
+    def add(self, dn: str, kind: str, **attributes: Any) -> str:
+        """Adds an object and gives its DN."""
+        self._connection.add(dn, kind, attributes)
+        return dn
+
+    def replace(self, dn: str, attribute: str, *values: Any) -> None:
+        """Sets an attribute; without values it is cleared."""
+        self._connection.modify(dn, {attribute: [(ldap3.MODIFY_REPLACE, list(values))]})
+
+    def link(self, group: str, *members: str) -> None:
+        """Adds members."""
+        self._connection.modify(group, {"member": [(ldap3.MODIFY_ADD, list(members))]})
+
+    def unlink(self, group: str, *members: str) -> None:
+        """Removes members."""
+        self._connection.modify(group, {"member": [(ldap3.MODIFY_DELETE, list(members))]})
+
+    def move(self, dn: str, *, name: str | None = None, parent: str | None = None) -> None:
+        """Renames an object, moves it, or both."""
+        self._connection.modify_dn(dn, name or dn.partition(",")[0], new_superior=parent)
+
+    def delete(self, dn: str) -> None:
+        """Deletes an object."""
+        self._connection.delete(dn)

@@ -1,0 +1,150 @@
+"""A whole sync without a cluster: resources, Secrets and state in folders, and runs over them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from entrasync.api.common import API_VERSION
+from entrasync.api.result import RunResult
+from entrasync.runner.run import run
+from tests.support.emulator import EmulatorServer
+from tests.support.samba import SambaServer
+
+Manifest = dict[str, Any]
+
+
+class Rig:
+    """A directory and a tenant, and the files that tie them.
+
+    Args:
+        folder: an empty folder.
+        directory: the Active Directory.
+        cloud: the emulated Azure cloud.
+    """
+
+    def __init__(self, folder: Path, directory: SambaServer, cloud: EmulatorServer) -> None:
+        self.config = folder / "config"
+        self.secrets = folder / "secrets"
+        self.state = folder / "state"
+        self.message = folder / "termination-log"
+        self.config.mkdir()
+        self.cloud = cloud
+        self.directory = directory
+        self.azure = cloud.cloud_manifest()
+        self.tenant = _manifest(
+            "EntraTenant",
+            cloudRef={"name": self.azure["metadata"]["name"]},
+            tenantId=cloud.tenant_id,
+            application={
+                "clientId": cloud.client_id,
+                "certificateSecretRef": {"name": "entra-app"},
+            },
+        )
+        self.active_directory = _manifest(
+            "ActiveDirectory",
+            servers=[directory.url],
+            bindSecretRef={"name": "reader"},
+            caBundle=directory.ca_pem,
+        )
+        self.source: Manifest = {
+            "name": "contoso",
+            "activeDirectoryRef": {"name": "contoso"},
+            "include": [f"OU=Contoso,{directory.base_dn}"],
+        }
+        self.sync = _manifest(
+            "DirectorySync",
+            sources=[self.source],
+            target={"entraTenantRef": {"name": "contoso"}},
+        )
+        self.put_secret(
+            "entra-app",
+            **{"tls.crt": cloud.certificate.certificate, "tls.key": cloud.certificate.key},
+        )
+        self.put_secret("reader", username=directory.bind_user, password=directory.bind_password)
+
+    def put_secret(self, name: str, **content: str) -> None:
+        """Writes a Secret as a kubelet mounts it."""
+        folder = self.secrets / name
+        folder.mkdir(parents=True, exist_ok=True)
+        for key, value in content.items():
+            (folder / key).write_text(value)
+
+    def write(self) -> None:
+        """Writes the resources as they are now."""
+        documents = [self.azure, self.tenant, self.active_directory, self.sync]
+        (self.config / "run.yaml").write_text(yaml.safe_dump_all(documents))
+
+    def run(self, *, code: int = 0, in_job: bool = False, **options: Any) -> RunResult:
+        """Makes a run in this process, expects its exit code and gives its result."""
+        self.write()
+        self.message.unlink(missing_ok=True)
+        told = run(
+            [self.config],
+            secrets=self.secrets,
+            state=self.state,
+            in_job=in_job,
+            termination_log=self.message,
+            **options,
+        )
+        result = RunResult.from_message(self.message.read_text())
+        assert result is not None
+        assert told == code, f"exit code {told}: {result.reason} {result.message}"
+        return result
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Starts a run as a process of its own, to be killed or told to end."""
+        self.write()
+        return subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "entrasync",
+                "run",
+                "--config",
+                str(self.config),
+                "--secrets",
+                str(self.secrets),
+                "--state",
+                str(self.state),
+                "--termination-log",
+                str(self.message),
+                *arguments,
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )
+
+    def anchors(self, object_type: str) -> set[str]:
+        """SourceAnchors of the tenant's live objects of a type."""
+        return {each["sourceAnchor"] for each in self.cloud.objects(object_type)}
+
+    def group(self, name: str) -> str:
+        """SourceAnchor of the group of this display name or account."""
+        keys = ("displayName", "onPremisesSamAccountName")
+        (found,) = [
+            each["sourceAnchor"]
+            for each in self.cloud.objects("Group")
+            if name in [each["attributes"].get(key) for key in keys]
+        ]
+        return str(found)
+
+    def writes(self) -> int:
+        """Requests so far that change the tenant."""
+        return len(self.cloud.requests("ProvisionAzureADSyncObjects2"))
+
+
+def _manifest(kind: str, **spec: Any) -> Manifest:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": kind,
+        "metadata": {"name": "contoso", "namespace": "identity"},
+        "spec": spec,
+    }
