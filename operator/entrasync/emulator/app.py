@@ -163,7 +163,7 @@ class EmulatorApp:
                 case _:
                     return error_response(NOT_FOUND, "no such address")
         except LoginError as error:
-            _log.info("login_refused", tenant=tenant_id[:36], code=error.code)
+            _log.info("login_refused", tenant=tenant_id[:36], code=error.code, why=error.message)
             now, trace_id = self._sources.clock(), self._sources.new_id()
             return json_response(error.document(trace_id=trace_id, now=now), error.status)
         except UnicodeDecodeError:

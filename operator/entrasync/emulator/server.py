@@ -108,7 +108,7 @@ class EmulatorServer(uvicorn.Server):
                 proxy_headers=False,
                 limit_concurrency=200,
                 timeout_keep_alive=30,
-                timeout_graceful_shutdown=10,
+                timeout_graceful_shutdown=5,
                 ssl_context_factory=lambda *_: server_context(prepared.tls.server),
             )
         )
@@ -119,6 +119,16 @@ class EmulatorServer(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._on_start()
+
+    @override
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Clients keep connections, and TLS would wait for each of them to say goodbye.
+        for connection in list(self.server_state.connections):
+            cycle = getattr(connection, "cycle", None)
+            transport = getattr(connection, "transport", None)
+            if transport is not None and (cycle is None or cycle.response_complete):
+                transport.abort()
+        await super().shutdown(sockets)
 
 
 def server_context(pair: KeyPair) -> ssl.SSLContext:

@@ -1,0 +1,401 @@
+"""The real client against the emulated cloud, over TLS."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import os
+import re
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from entrasync.emulator.certificates import make_application_pair
+from entrasync.entra.client import Surroundings, SyncServiceClient
+from entrasync.entra.clouds import Cloud
+from entrasync.entra.contracts import (
+    LinkChange,
+    ObjectResult,
+    SyncObject,
+    SyncObjectType,
+    SyncOperation,
+    SyncVersion,
+)
+from entrasync.entra.tokens import CertificateCredential, MsalTokenSource, SecretCredential
+from entrasync.errors import ConfigurationError
+from tests.support.emulator import EmulatorServer
+
+pytestmark = pytest.mark.integration
+SECRET_NAME = "client-secret"
+
+
+@pytest.fixture
+def server() -> Iterator[EmulatorServer]:
+    with EmulatorServer() as running:
+        yield running
+
+
+def cloud_of(server: EmulatorServer) -> Cloud:
+    return Cloud(
+        name="emulator",
+        login_authority=server.url,
+        sync_service_url=server.url,
+        endpoint_versions={"V2": 250_000, "V1": 50_000},
+        ca_bundle_pem=server.ca_pem,
+    )
+
+
+def tokens_of(
+    server: EmulatorServer,
+    *,
+    credential: CertificateCredential | SecretCredential | None = None,
+    tenant_id: str | None = None,
+) -> MsalTokenSource:
+    return MsalTokenSource(
+        cloud_of(server),
+        tenant_id or server.tenant_id,
+        server.client_id,
+        credential or SecretCredential(secret=server.client_secret),
+        resource="EntraTenant/contoso",
+        clock=lambda: dt.datetime.now(dt.UTC),
+    )
+
+
+@contextmanager
+def client_of(
+    server: EmulatorServer,
+    *,
+    version: SyncVersion = SyncVersion.V2,
+    waits: list[float] | None = None,
+) -> Iterator[SyncServiceClient]:
+    surroundings = Surroundings(
+        sleep=(waits if waits is not None else []).append,
+        new_id=lambda: str(uuid.uuid4()),
+        random=lambda: 0.5,
+    )
+    tokens = tokens_of(server)
+    try:
+        with SyncServiceClient(
+            cloud_of(server), server.tenant_id, tokens, surroundings, version=version
+        ) as client:
+            yield client
+    finally:
+        tokens.close()
+
+
+def user(anchor: str, **properties: Any) -> SyncObject:
+    return SyncObject(
+        object_type=SyncObjectType.USER,
+        operation=SyncOperation.SET,
+        source_anchor=anchor,
+        properties=properties,
+    )
+
+
+def group(anchor: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> SyncObject:
+    links = [LinkChange(anchor=each, add=True) for each in add]
+    links += [LinkChange(anchor=each, add=False) for each in remove]
+    return SyncObject(
+        object_type=SyncObjectType.GROUP,
+        operation=SyncOperation.SET,
+        source_anchor=anchor,
+        properties={"displayName": anchor, "securityEnabled": True},
+        links=tuple(links),
+    )
+
+
+def deletion(anchor: str, kind: SyncObjectType = SyncObjectType.USER) -> SyncObject:
+    return SyncObject(object_type=kind, operation=SyncOperation.DELETE, source_anchor=anchor)
+
+
+def failures(results: Sequence[ObjectResult]) -> list[tuple[str, str | None]]:
+    return [(each.source_anchor, each.code) for each in results if not each.success]
+
+
+def read_all(client: SyncServiceClient) -> dict[str, SyncObject]:
+    pages = client.read_back()
+    return {each.source_anchor: each for page in pages for each in page.objects}
+
+
+def test_msal_gets_tokens_by_certificate_and_by_secret(server: EmulatorServer) -> None:
+    certificate = CertificateCredential(
+        certificate=server.certificate.certificate, private_key=server.certificate.key
+    )
+    for credential in (certificate, SecretCredential(secret=server.client_secret)):
+        tokens = tokens_of(server, credential=credential)
+        assert tokens.token() == tokens.token()
+        tokens.close()
+
+
+def test_what_the_tenant_refuses_has_its_reason(server: EmulatorServer) -> None:
+    other = make_application_pair(server.client_id, dt.datetime.now(dt.UTC))
+    certificate = CertificateCredential(certificate=other.certificate, private_key=other.key)
+    cases: list[tuple[MsalTokenSource, str]] = [
+        (tokens_of(server, credential=SecretCredential(secret="wrong")), "CredentialsRejected"),
+        (tokens_of(server, credential=certificate), "CredentialsRejected"),
+        (tokens_of(server, tenant_id=str(uuid.UUID(int=1))), "TenantNotFound"),
+    ]
+    for tokens, reason in cases:
+        with pytest.raises(ConfigurationError) as caught:
+            tokens.token()
+        assert caught.value.reason == reason
+        tokens.close()
+
+
+def test_an_application_without_the_role_is_turned_away() -> None:
+    application = {
+        "clientId": "7d444840-9dc0-11d1-b245-5ffdce74fad2",
+        "clientSecret": "test-secret-of-the-emulated-tenant",
+        "roles": [],
+    }
+    with (
+        EmulatorServer({"applications": [application]}) as server,
+        client_of(server) as client,
+        pytest.raises(ConfigurationError) as caught,
+    ):
+        client.company_configuration()
+
+    assert caught.value.reason == "RoleMissing"
+
+
+def test_a_whole_cycle(server: EmulatorServer) -> None:
+    server.set_faults(readBackPageSize=2)
+    with client_of(server) as client:
+        company = client.company_configuration()
+        assert (company.tenant_id, company.display_name) == (server.tenant_id, "Contoso")
+        assert company.directory_sync_enabled
+        assert company.max_links_per_request == 15_000
+
+        people = [
+            user("YW5u", userPrincipalName="ann@contoso.test", displayName="Ann Ü", city="Köln"),
+            user("Ym9i", userPrincipalName="bob@else.example", accountEnabled=False),
+            user("Y2F0", proxyAddresses=("SMTP:cat@contoso.test",), thumbnailPhoto=b"\x00\xff"),
+        ]
+        assert not failures(client.provision([*people, group("Zzox"), group("Zzoy")]))
+        changes = [group("Zzox", add=["YW5u", "Ym9i"]), group("Zzoy", add=["Zzox"])]
+        assert not failures(client.provision(changes))
+        assert not failures(
+            client.provision(
+                [group("Zzox", add=["Y2F0"], remove=["Ym9i"]), user("YW5u", city=None)]
+            )
+        )
+        client.finalize_export(8, 8)
+
+        held = read_all(client)
+        assert set(held) == {"YW5u", "Ym9i", "Y2F0", "Zzox", "Zzoy"}
+        assert held["Zzox"].properties["member"] == ("Y2F0", "YW5u")
+        assert held["Y2F0"].properties["ThumbnailPhoto"] == b"\x00\xff"
+        assert "City" not in held["YW5u"].properties
+        assert held["YW5u"].cloud_anchor is not None
+
+        assert failures(client.provision([deletion("Ym9i"), deletion("bm9i")])) == [("bm9i", "114")]
+        assert "Ym9i" not in read_all(client)
+
+    assert [each["sourceAnchor"] for each in server.objects("User")] == ["YW5u", "Y2F0"]
+    assert [each["sourceAnchor"] for each in server.objects("User", deleted=True)] == ["Ym9i"]
+    assert server.object("Ym9i")["userPrincipalName"] == "bob@contoso.onmicrosoft.com"
+    assert server.links("Zzox") == ["Y2F0", "YW5u"]
+    (finalized,) = server.requests("FinalizeExport")
+    assert finalized["counts"] == {"exported": 8, "succeeded": 8}
+    exports = server.requests("ProvisionAzureADSyncObjects2")
+    assert [each["counts"]["links"] for each in exports] == [0, 3, 2, 0]
+    assert len(server.requests("ReadBackAzureADSyncObjects2")) >= 5
+
+
+def test_v1_takes_whole_lists_of_members(server: EmulatorServer) -> None:
+    with client_of(server, version=SyncVersion.V1) as client:
+        members = SyncObject(
+            object_type=SyncObjectType.GROUP,
+            operation=SyncOperation.SET,
+            source_anchor="Zzox",
+            properties={"member": ("YW5u", "Ym9i")},
+        )
+        assert not failures(client.provision([user("YW5u"), user("Ym9i"), members]))
+        held = read_all(client)
+
+    assert server.links("Zzox") == ["YW5u", "Ym9i"]
+    assert held["YW5u"].properties["DisplayName"] is None
+
+
+def test_an_unknown_reference_fails_its_group_only(server: EmulatorServer) -> None:
+    with client_of(server) as client:
+        results = client.provision([user("YW5u"), group("Zzox", add=["bm9i"])])
+
+    assert failures(results) == [("Zzox", "ReferenceNotFound")]
+    assert [each["sourceAnchor"] for each in server.objects("User")] == ["YW5u"]
+    assert server.objects("Group") == []
+
+
+def test_redirections_are_followed_on_the_same_host_only(server: EmulatorServer) -> None:
+    server.set_faults(redirects=2)
+    with client_of(server) as client:
+        assert client.company_configuration().display_name == "Contoso"
+    outcomes = [each["outcome"] for each in server.requests()]
+    assert outcomes == ["Redirected", "Redirected", "Success"]
+
+    server.set_faults(redirectHost="evil.example")
+    with client_of(server) as client, pytest.raises(ConfigurationError) as caught:
+        client.company_configuration()
+    assert caught.value.reason == "EndpointNotOffered"
+    assert "evil.example" in caught.value.message
+
+
+def test_a_busy_tenant_is_asked_again(server: EmulatorServer) -> None:
+    server.set_faults(busyEvery=2)
+    waits: list[float] = []
+    with client_of(server, waits=waits) as client:
+        for _ in range(3):
+            assert client.company_configuration().display_name == "Contoso"
+
+    assert len(waits) == 2
+    outcomes = [each["outcome"] for each in server.requests()]
+    assert outcomes == ["Success", "Busy", "Success", "Busy", "Success"]
+
+
+@pytest.mark.parametrize(
+    ("switches", "reason"),
+    [({"v2Off": True}, "EndpointNotOffered"), ({"syncOff": True}, "SyncDisabledInTenant")],
+)
+def test_what_is_switched_off_has_its_reason(
+    server: EmulatorServer, switches: dict[str, Any], reason: str
+) -> None:
+    server.set_faults(**switches)
+    with client_of(server) as client, pytest.raises(ConfigurationError) as caught:
+        client.provision([user("YW5u")])
+
+    assert caught.value.reason == reason
+    assert server.objects("User") == []
+
+
+def test_v1_still_works_where_v2_is_not_on_offer() -> None:
+    with EmulatorServer(endpointVersions=["V1"]) as server:
+        with client_of(server, version=SyncVersion.V1) as client:
+            assert not failures(client.provision([user("YW5u")]))
+        with client_of(server) as client, pytest.raises(ConfigurationError):
+            client.provision([user("YW5u")])
+
+
+def test_a_group_holds_250_000_members_and_no_more() -> None:
+    count, slice_size, seeded = 250_001, 15_000, {"seed": {"users": 250_001}}
+    anchors = [f"somebody-else-{number:06}" for number in range(1, count + 1)]
+    with EmulatorServer(seeded) as server, client_of(server) as client:
+        for begin in range(0, count - 1, slice_size):
+            piece = anchors[begin : min(begin + slice_size, count - 1)]
+            assert not failures(client.provision([group("big", add=piece)]))
+        results = client.provision([group("big", add=anchors[-1:])])
+        held = server.object("big")["memberCount"]
+
+    assert [each.success for each in results] == [False]
+    assert held == count - 1
+
+
+def test_a_cloud_without_the_ca_is_not_trusted(server: EmulatorServer) -> None:
+    with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+        httpx.get(server.url, trust_env=False)
+
+
+def test_addresses_for_people_and_probes(server: EmulatorServer) -> None:
+    http = server.http
+    assert http.get("/healthz").json() == {"status": "ok"}
+    assert http.get("/ProvisioningService.svc").status_code == 200
+    assert "Contoso" in http.get("/").text
+    (tenant,) = http.get("/admin/tenants").json()["items"]
+    assert tenant["tenantId"] == server.tenant_id
+    root = f"/admin/tenants/{server.tenant_id}"
+    statuses = {
+        ("GET", "/nothing/here"): 404,
+        ("GET", f"{root}/objects?type=Robot"): 400,
+        ("GET", f"{root}/objects?limit=x"): 400,
+        ("GET", f"{root}/objects/bm9i"): 404,
+        ("GET", f"{root}/links?group=none"): 404,
+        ("GET", f"/admin/tenants/{uuid.UUID(int=0)}/objects"): 404,
+        ("POST", f"{root}/objects"): 405,
+        ("DELETE", "/provisioningservice.svc"): 405,
+        ("PUT", f"{root}/faults"): 200,
+    }
+    for (method, path), status in statuses.items():
+        assert http.request(method, path).status_code == status, path
+    refused = http.put(f"{root}/faults", json={"busyEvery": "often", "noSuch": 1})
+    assert refused.status_code == 400
+
+
+@pytest.mark.parametrize("body", [b"", b"\x00", b"<s:Envelope/>", b"\x56\x02\x0b\x01s\x04"])
+def test_what_is_no_request_is_answered_with_a_fault(server: EmulatorServer, body: bytes) -> None:
+    answer = server.http.post("/provisioningservice.svc", content=body)
+
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "application/soap+msbin1"
+    assert server.http.get("/healthz").status_code == 200
+
+
+def test_a_body_of_more_than_64_mib_is_refused(server: EmulatorServer) -> None:
+    chunk = b"\x00" * (1024 * 1024)
+    answer = server.http.post("/provisioningservice.svc", content=itertools.repeat(chunk, 65))
+
+    assert answer.status_code == 413
+
+
+def test_lists_come_in_pages() -> None:
+    with EmulatorServer({"seed": {"users": 5}}) as server:
+        root = f"/admin/tenants/{server.tenant_id}/objects"
+        first = server.http.get(root, params={"limit": "3"}).json()
+        rest = server.http.get(root, params={"limit": "3", "continue": first["continue"]}).json()
+
+    assert [len(first["items"]), len(rest["items"])] == [3, 2]
+    assert "continue" not in rest
+
+
+def test_the_command_serves_what_it_prints_and_stops_when_told(tmp_path: Path) -> None:
+    file = tmp_path / "emulator.yaml"
+    file.write_text(
+        "tenants: [{tenantId: 3f2504e0-4f89-41d3-9a0c-0305e82c3301, applications: [{clientId:"
+        " 7d444840-9dc0-11d1-b245-5ffdce74fad2, clientSecret: printed}]}]"
+    )
+    command = [sys.executable, "-m", "entrasync", "emulate", "--config", str(file)]
+    command += ["--listen", "127.0.0.1:0", "--data", str(tmp_path / "data.sqlite")]
+    log = tmp_path / "log"
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, env=os.environ | {}
+        ) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            text = ""
+            while SECRET_NAME + ": printed" not in text:
+                line = process.stdout.readline()
+                assert line, log.read_text()
+                text += line
+            cloud, tenant, secret = yaml.safe_load_all(text)
+            (tmp_path / "ca.pem").write_text(cloud["spec"]["caBundle"])
+            credential = SecretCredential(secret=secret["stringData"][SECRET_NAME])
+            tokens = MsalTokenSource(
+                Cloud(
+                    name="emulator",
+                    login_authority=cloud["spec"]["loginAuthority"],
+                    sync_service_url=cloud["spec"]["syncService"]["url"],
+                    ca_bundle_pem=cloud["spec"]["caBundle"],
+                ),
+                tenant["spec"]["tenantId"],
+                tenant["spec"]["application"]["clientId"],
+                credential,
+                resource="EntraTenant/contoso",
+                clock=lambda: dt.datetime.now(dt.UTC),
+            )
+            token = tokens.token()
+            tokens.close()
+        finally:
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0, log.read_text()
+    assert token not in log.read_text()
+    assert not re.search(r"printed|PRIVATE KEY", log.read_text())
