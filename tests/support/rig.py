@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,14 @@ from tests.support.emulator import EmulatorServer
 from tests.support.samba import SambaServer
 
 Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """What a rig was made of at one time."""
+
+    resources: tuple[Manifest, Manifest, Manifest, Manifest]
+    files: dict[Path, str]
 
 
 class Rig:
@@ -79,6 +89,21 @@ class Rig:
         """Writes the resources as they are now."""
         documents = [self.azure, self.tenant, self.active_directory, self.sync]
         (self.config / "run.yaml").write_text(yaml.safe_dump_all(documents))
+
+    def snapshot(self) -> Snapshot:
+        """Resources, Secrets and switches as they are now, to be restored."""
+        resources = (self.azure, self.tenant, self.active_directory, self.sync)
+        files = {p: p.read_text() for p in self.secrets.glob("*/*")}
+        return Snapshot(resources=copy.deepcopy(resources), files=files)
+
+    def restore(self, before: Snapshot) -> None:
+        """Mends everything a test broke."""
+        self.azure, self.tenant, self.active_directory, self.sync = before.resources
+        self.source = self.sync["spec"]["sources"][0]
+        for path, text in before.files.items():
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+        self.cloud.set_faults()
 
     def run(self, *, code: int = 0, in_job: bool = False, **options: Any) -> RunResult:
         """Makes a run in this process, expects its exit code and gives its result."""
