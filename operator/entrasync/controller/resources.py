@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -48,7 +48,7 @@ class Resources:
         return [resource for resource in parsed if resource is not None]
 
     def write_status(self, resource: Resource, before: BaseModel | None, after: BaseModel) -> bool:
-        """Writes a status when it changed; members that went away are cleared.
+        """Writes a status when it changed; what went away is cleared, at every depth.
 
         False when the resource changed meanwhile: it will be looked at again.
         """
@@ -56,10 +56,9 @@ class Resources:
         new = _dump(after)
         if old == new:
             return True
-        patch = new | {key: None for key in old if key not in new}
         return self._gateway.patch_status(
             _path(type(resource), resource.metadata.namespace, resource.metadata.name),
-            patch,
+            merge_patch(old, new),
             resource.metadata.resource_version,
         )
 
@@ -95,6 +94,22 @@ class Resources:
                 "count": 1,
             },
         )
+
+
+def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON merge patch (RFC 7386) that turns one document into another.
+
+    Members that went away are null at every depth: a merge leaves what a patch does not name, so
+    that the counts of a plan blocked before would stay among those of the next one.
+    """
+    patch: dict[str, Any] = {key: None for key in old if key not in new}
+    for key, value in new.items():
+        before = old.get(key)
+        if isinstance(value, Mapping) and isinstance(before, Mapping):
+            patch[key] = merge_patch(before, value)
+        else:
+            patch[key] = value
+    return patch
 
 
 def _path(kind: type[Resource], namespace: str | None, name: str) -> str:

@@ -1,0 +1,1 @@
+"""Benchmarks on the real parts, as figures with goals; `make bench`."""
