@@ -31,7 +31,7 @@ API_PORT = 6443
 PKI = STATE / "pki"
 CONTAINERD_SOCKET = STATE / "containerd" / "containerd.sock"
 KUBECONFIG = STATE / "kubeconfig"
-VOLUME_COUNT = 16
+VOLUME_COUNT = 32
 _PROCESSES = processes.Processes(STATE / "processes.json", STATE / "log")
 
 

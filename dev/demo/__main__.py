@@ -9,9 +9,9 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 from dev import cluster
+from dev.cluster.output import SetupError
 from dev.demo import scenario, setup
 from dev.demo.cloud_view import CloudView
 from dev.demo.kubectl import Kubectl, KubectlError
@@ -23,9 +23,10 @@ def main() -> int:
     keep = os.environ.get("KEEP", "") not in {"", "0"}
     started = time.monotonic()
     try:
-        kubectl = bring_up()
+        kubectl = setup.bring_up()
+        setup.prepare(kubectl)
         run(kubectl, started)
-    except (WaitingEndedError, KubectlError, scenario.DemoFailedError) as error:
+    except (WaitingEndedError, KubectlError, SetupError, scenario.DemoFailedError) as error:
         say(f"\nThe demo failed: {error}")
         _show_state()
         return 1
@@ -47,20 +48,6 @@ def main() -> int:
     return 0
 
 
-def bring_up() -> Kubectl:
-    """A cluster with the operator, the directory and the cloud, ready to be synced."""
-    _module("dev.cluster", "packages")
-    _module("dev.cluster", "up")
-    _module("dev.images", "build", "entrasync")
-    _module("dev.images", "build", "samba-ad")
-    _module("dev.images", "load", "entrasync", "samba-ad")
-    kubectl = Kubectl(program=cluster.binary("kubectl"), kubeconfig=cluster.kubeconfig_path())
-    setup.clean_stage(kubectl)
-    setup.install_operator(kubectl, cluster.binary("helm"))
-    setup.prepare(kubectl)
-    return kubectl
-
-
 def run(kubectl: Kubectl, started: float) -> None:
     """Applies the example, follows the first sync and the delta, and shows what came of it."""
     scenario.apply_example(kubectl)
@@ -73,14 +60,9 @@ def run(kubectl: Kubectl, started: float) -> None:
         scenario.show(kubectl, cloud)
 
 
-def _module(name: str, *arguments: str) -> None:
-    root = Path(__file__).parents[2]
-    subprocess.run([sys.executable, "-m", name, *arguments], check=True, cwd=root)
-
-
 def _make_down() -> None:
     say("\nRemoving the cluster (KEEP=1 would leave it running)")
-    _module("dev.cluster", "down")
+    cluster.down()
 
 
 def _show_state() -> None:

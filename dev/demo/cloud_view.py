@@ -17,10 +17,16 @@ PAGE_SIZE = 1000
 
 
 class CloudView:
-    """Reads the emulated tenant; a context manager, because it holds a port-forward."""
+    """Reads an emulated tenant; a context manager, because it holds a port-forward.
 
-    def __init__(self, kubectl: Kubectl) -> None:
+    Args:
+        kubectl: for the cluster the emulated cloud runs in.
+        tenant_id: the tenant to read.
+    """
+
+    def __init__(self, kubectl: Kubectl, tenant_id: str = TENANT_ID) -> None:
         self._kubectl = kubectl
+        self._tenant_id = tenant_id
 
     def __enter__(self) -> Self:
         self._forward = self._kubectl.start(
@@ -36,7 +42,7 @@ class CloudView:
         cloud = self._kubectl.get("azurecloud", CLOUD_NAME)
         trust = ssl.create_default_context(cadata=cloud["spec"]["caBundle"])
         self._client = httpx.Client(
-            base_url=f"https://127.0.0.1:{found[1]}/admin/tenants/{TENANT_ID}",
+            base_url=f"https://127.0.0.1:{found[1]}/admin/tenants/{self._tenant_id}",
             verify=trust,
             timeout=30,
         )
@@ -70,6 +76,10 @@ class CloudView:
         name = base64.urlsafe_b64encode(anchor.encode()).decode().rstrip("=")
         found: dict[str, Any] = self._client.get(f"/objects/{name}").raise_for_status().json()
         return found
+
+    def set_faults(self, **switches: Any) -> None:
+        """Sets the tenant's switches by their names in the file; none: as configured."""
+        self._client.put("/faults", json=switches).raise_for_status()
 
     def requests(self) -> list[dict[str, Any]]:
         """Requests the sync service answered, oldest first."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import string
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from dev import cluster
 from dev.demo.certificates import Authority, KeyPair
 from dev.demo.kubectl import Kubectl, KubectlError
 from dev.demo.waiting import say, wait_for
@@ -21,8 +24,37 @@ CLOUD_NAMESPACE = "azure-emulator"
 SYNC_NAMESPACE = "identity"
 CLOUD_NAME = "contoso-emulator"
 CLOUD_HOST = f"azure.{CLOUD_NAMESPACE}.svc"
-DIRECTORY_HOST = f"dc1.{DIRECTORY_NAMESPACE}.svc"
 TENANT_ID = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
+DEMO_TENANT: dict[str, Any] = {
+    "tenantId": TENANT_ID,
+    "displayName": "Contoso",
+    "initialDomain": "contoso.onmicrosoft.com",
+    "verifiedDomains": ["contoso.test"],
+    "applications": [
+        {
+            "clientId": "7d444840-9dc0-11d1-b245-5ffdce74fad2",
+            # of use in the emulated cloud only, as in examples/contoso/secrets.yaml
+            "clientSecret": "demo-client-secret-of-the-emulated-tenant",
+        }
+    ],
+}
+
+
+def bring_up() -> Kubectl:
+    """A cluster with the operator installed from the images of this checkout."""
+    _module("dev.cluster", "packages")
+    _module("dev.cluster", "up")
+    _module("dev.images", "build", "entrasync")
+    _module("dev.images", "build", "samba-ad")
+    _module("dev.images", "load", "entrasync", "samba-ad")
+    kubectl = Kubectl(program=cluster.binary("kubectl"), kubeconfig=cluster.kubeconfig_path())
+    clean_stage(kubectl)
+    install_operator(kubectl, cluster.binary("helm"))
+    return kubectl
+
+
+def _module(name: str, *arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", name, *arguments], check=True, cwd=ROOT)
 
 
 def clean_stage(kubectl: Kubectl) -> None:
@@ -67,29 +99,63 @@ def install_operator(kubectl: Kubectl, helm: Path) -> None:
 
 
 def prepare(kubectl: Kubectl) -> None:
-    """Starts the directory and the cloud and tells the operator how to trust them."""
+    """Starts the directory and the cloud of the demo and tells the operator how to trust them."""
     authority = Authority("entrasync demo CA", dt.datetime.now(dt.UTC))
-    for name in (DIRECTORY_NAMESPACE, CLOUD_NAMESPACE):
-        kubectl.apply(_namespace(name))
     kubectl.run("apply", "-f", str(ROOT / "examples" / "contoso" / "00-namespace.yaml"))
-    dc_names = [DIRECTORY_HOST, f"{DIRECTORY_HOST}.cluster.local", "dc1.contoso.test"]
-    cloud_names = [CLOUD_HOST, f"{CLOUD_HOST}.cluster.local", "localhost", "127.0.0.1"]
+    kubectl.apply(trust(authority, SYNC_NAMESPACE), cloud_resource(authority))
+    say("Starting the Active Directory of contoso.test (Samba AD DC) and the emulated Azure cloud")
+    start_cloud(kubectl, authority, [DEMO_TENANT])
+    start_directory(kubectl, authority, "dc1", "company")
+    wait_ready(kubectl, CLOUD_NAMESPACE, "azure")
+    wait_ready(kubectl, DIRECTORY_NAMESPACE, "dc1")
+
+
+def start_cloud(kubectl: Kubectl, authority: Authority, tenants: list[dict[str, Any]]) -> None:
+    """Starts the emulated Azure cloud with tenants as its configuration file writes them."""
+    names = [CLOUD_HOST, f"{CLOUD_HOST}.cluster.local", "localhost", "127.0.0.1"]
+    config = {
+        "name": CLOUD_NAME,
+        "publicUrl": f"https://{CLOUD_HOST}",
+        "tls": {
+            "certFile": "/etc/emulator-tls/tls.crt",
+            "keyFile": "/etc/emulator-tls/tls.key",
+            "caFile": "/etc/emulator-tls/ca.crt",
+        },
+        "tenants": tenants,
+    }
     kubectl.apply(
-        _tls_secret("dc1-tls", DIRECTORY_NAMESPACE, authority, authority.issue(dc_names)),
-        _tls_secret("azure-tls", CLOUD_NAMESPACE, authority, authority.issue(cloud_names)),
+        namespace(CLOUD_NAMESPACE),
+        _tls_secret("azure-tls", CLOUD_NAMESPACE, authority, authority.issue(names)),
         {
             "apiVersion": "v1",
             "kind": "ConfigMap",
-            "metadata": {"name": "contoso-ca", "namespace": SYNC_NAMESPACE},
-            "data": {"ca.crt": authority.certificate},
+            "metadata": {"name": "azure-config", "namespace": CLOUD_NAMESPACE},
+            "data": {"config.yaml": yaml.safe_dump(config, sort_keys=False)},
         },
-        _cloud(authority.certificate),
+        *_documents("azure.yaml"),
     )
-    say("Starting the Active Directory of contoso.test (Samba AD DC) and the emulated Azure cloud")
-    for file in ("active-directory.yaml", "azure.yaml"):
-        kubectl.apply(*_documents(ROOT / "dev" / "demo" / file))
-    for namespace, name in ((CLOUD_NAMESPACE, "azure"), (DIRECTORY_NAMESPACE, "dc1")):
-        wait_ready(kubectl, namespace, name)
+
+
+def start_directory(kubectl: Kubectl, authority: Authority, name: str, size: str) -> str:
+    """Starts a domain controller of contoso.test, filled to a size; gives its host name."""
+    host = f"{name}.{DIRECTORY_NAMESPACE}.svc"
+    names = [host, f"{host}.cluster.local", "dc1.contoso.test"]
+    kubectl.apply(
+        namespace(DIRECTORY_NAMESPACE),
+        _tls_secret(f"{name}-tls", DIRECTORY_NAMESPACE, authority, authority.issue(names)),
+        *_documents("active-directory.yaml", NAME=name, SIZE=size),
+    )
+    return host
+
+
+def trust(authority: Authority, where: str) -> dict[str, Any]:
+    """The ConfigMap by which the ActiveDirectories of a namespace trust their servers."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "contoso-ca", "namespace": where},
+        "data": {"ca.crt": authority.certificate},
+    }
 
 
 def wait_ready(kubectl: Kubectl, namespace: str, name: str) -> None:
@@ -116,7 +182,8 @@ def _try(kubectl: Kubectl, *arguments: str) -> str:
         return str(error)
 
 
-def _namespace(name: str) -> dict[str, Any]:
+def namespace(name: str) -> dict[str, Any]:
+    """A namespace."""
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
@@ -134,11 +201,12 @@ def _tls_secret(name: str, namespace: str, authority: Authority, pair: KeyPair) 
     }
 
 
-def _cloud(ca_bundle: str) -> dict[str, Any]:
+def cloud_resource(authority: Authority, name: str = CLOUD_NAME) -> dict[str, Any]:
+    """The AzureCloud that leads to the emulated one."""
     return {
         "apiVersion": "entrasync.dev/v1alpha1",
         "kind": "AzureCloud",
-        "metadata": {"name": CLOUD_NAME},
+        "metadata": {"name": name},
         "spec": {
             "environment": "Custom",
             "loginAuthority": f"https://{CLOUD_HOST}",
@@ -149,10 +217,12 @@ def _cloud(ca_bundle: str) -> dict[str, Any]:
                     {"version": "V1", "maxGroupMembers": 50_000},
                 ],
             },
-            "caBundle": ca_bundle,
+            "caBundle": authority.certificate,
         },
     }
 
 
-def _documents(file: Path) -> list[dict[str, Any]]:
-    return [document for document in yaml.safe_load_all(file.read_text()) if document]
+def _documents(file: str, **values: str) -> list[dict[str, Any]]:
+    """The manifests of a file beside this one, `${NAME}` and the like filled in."""
+    text = string.Template((ROOT / "dev" / "demo" / file).read_text()).substitute(values)
+    return [document for document in yaml.safe_load_all(text) if document]

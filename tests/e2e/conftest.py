@@ -1,0 +1,43 @@
+"""The local cluster for the end-to-end tests, and a namespace for each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterator
+
+import pytest
+
+from tests.support.stage import Place, Stage
+
+_PLACES = pytest.StashKey[list[Place]]()
+
+
+@pytest.fixture(scope="session")
+def stage() -> Stage:
+    """The cluster with operator, cloud and directory; `make down` removes it."""
+    return Stage()
+
+
+@pytest.fixture
+def place(stage: Stage, request: pytest.FixtureRequest) -> Iterator[Place]:
+    """A namespace of the test's own, with a tenant of its own."""
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_"))
+    with stage.place(name[:40].strip("-")) as found:
+        request.node.stash[_PLACES] = [found]
+        yield found
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Shows the namespace of a test that failed, and what the operator said."""
+    report = yield
+    if call.when == "call" and report.failed:
+        for place in item.stash.get(_PLACES, []):
+            report.sections.append((f"namespace {place.name}", place.describe()))
+            log = place.kubectl.run(
+                "logs", "-n", "entrasync-system", "deploy/entrasync", "--tail=60"
+            )
+            report.sections.append(("operator", log))
+    return report
