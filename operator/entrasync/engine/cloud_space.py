@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
+from entrasync.engine.anchors import GUID_BYTES
 from entrasync.engine.evidence import guid_of_anchor
+from entrasync.engine.flows import OBJECT_IDENTIFIER
 from entrasync.engine.plan import CloudObject
 from entrasync.entra.contracts import (
     KEY_MEMBER,
@@ -42,7 +45,7 @@ FLOWED_KEYS: Final = (
     "mobile",
     "onPremiseSecurityIdentifier",
     "onPremisesDistinguishedName",
-    "onPremisesObjectIdentifier",
+    OBJECT_IDENTIFIER,
     "onPremisesSamAccountName",
     "physicalDeliveryOfficeName",
     "postalCode",
@@ -75,6 +78,25 @@ def load_cloud(store: Store) -> dict[str, CloudObject]:
         )
         for anchor, row in store.load_cloud().items()
     }
+
+
+def recorded_anchors(cloud: Mapping[str, CloudObject]) -> dict[str, str]:
+    """Anchors by objectGUID, as the tenant itself remembers where its users come from.
+
+    It outlives a lost volume: an object whose anchor would be another one now is known by this, and
+    not created a second time.
+    """
+    found: dict[str, str] = {}
+    for anchor, each in cloud.items():
+        identifier = each.properties.get(OBJECT_IDENTIFIER)
+        if isinstance(identifier, bytes) and len(identifier) == GUID_BYTES:
+            found[str(uuid.UUID(bytes_le=identifier))] = anchor
+    return found
+
+
+def distrust_cloud_space(store: Store) -> None:
+    """Makes the next run read the tenant back: it holds something else than was thought."""
+    store.put(META_READ_BACK, None)
 
 
 def take_read_back(store: Store, objects: Iterable[SyncObject]) -> None:

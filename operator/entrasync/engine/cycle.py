@@ -21,7 +21,12 @@ from entrasync.engine.braking import (
     judge,
     remember_size,
 )
-from entrasync.engine.cloud_space import META_READ_BACK, load_cloud, take_read_back
+from entrasync.engine.cloud_space import (
+    META_READ_BACK,
+    load_cloud,
+    recorded_anchors,
+    take_read_back,
+)
 from entrasync.engine.containers import FoundScope, find_scope, load_pins, save_pins
 from entrasync.engine.evaluate import Evaluation, EvaluationRules, evaluate
 from entrasync.engine.evidence import EvidenceGatherer
@@ -78,9 +83,9 @@ class _Cycle:
                 self._read_tenant()
                 found, attributes = self._read_source(session)
             with self._watch.stage("evaluate"):
-                evaluation = self._evaluate(session, found)
-            with self._watch.stage("plan"):
                 cloud = load_cloud(self._store)
+                evaluation = self._evaluate(session, found, recorded_anchors(cloud))
+            with self._watch.stage("plan"):
                 plan = self._plan(session, found, attributes, evaluation, cloud)
         approvals = Approvals(self._store, self._parts.clock(), self._inputs.window)
         if self._may_go_on(plan, evaluation, cloud, approvals, _scope_digest(found)):
@@ -157,7 +162,9 @@ class _Cycle:
 
     # --- evaluate and plan -----------------------------------------------------------------
 
-    def _evaluate(self, session: DirectorySession, found: FoundScope) -> Evaluation:
+    def _evaluate(
+        self, session: DirectorySession, found: FoundScope, recorded: dict[str, str]
+    ) -> Evaluation:
         self._parts.progress("Evaluate", 0, None)
         objects = {
             guid: SourceObject(
@@ -171,7 +178,8 @@ class _Cycle:
             domain=session.root.domain,
             max_group_members=self._inputs.max_group_members,
         )
-        evaluation = evaluate(objects, self._store.load_source_links(), self._store.pins(), rules)
+        pins = recorded | self._store.pins()
+        evaluation = evaluate(objects, self._store.load_source_links(), pins, rules)
         log.info("evaluated", in_scope=evaluation.in_scope, excluded=dict(evaluation.excluded))
         if not evaluation.in_scope:
             forget_cookie(self._store)

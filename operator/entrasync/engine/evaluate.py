@@ -160,8 +160,8 @@ def _assign_anchors(
             reason, message = (
                 "AnchorChanged",
                 (
-                    "its mS-DS-ConsistencyGuid changed after the first export; set it back, the"
-                    " cloud object stays as it is meanwhile"
+                    "the tenant holds it under this anchor, and its mS-DS-ConsistencyGuid gives"
+                    " another one now; set that back, the cloud object stays as it is meanwhile"
                 ),
             )
         elif uses[anchor] > 1:

@@ -12,10 +12,12 @@ from typing import Final, Protocol
 from entrasync.api.sync_run import ObjectError
 from entrasync.engine.approvals import Approvals
 from entrasync.engine.brakes import Spent, changes_identity
+from entrasync.engine.cloud_space import distrust_cloud_space
 from entrasync.engine.flows import MANAGER
 from entrasync.engine.plan import Action, PlannedChange
 from entrasync.entra.batches import plan_batches
 from entrasync.entra.contracts import ObjectResult, SyncObject, SyncObjectType
+from entrasync.entra.object_errors import OBJECT_ERRORS, error_code, explain
 from entrasync.state.store import ResultWriter, Store
 
 _DELETIONS: Final = "deletions:"
@@ -143,8 +145,9 @@ class Export:
                     done.append(change)
                 else:
                     self._count_failure(change, result)
-        self._store.spend(self._now(), spent_by(done, self._approvals))
-        self._approvals.strike(done)
+            # with the results, so that a run killed here spends no less than it did
+            self._store.spend(self._now(), spent_by(done, self._approvals))
+            self._approvals.strike(done)
         self.tally.done += done
 
     def _count_failure(self, change: PlannedChange, result: ObjectResult) -> None:
@@ -155,14 +158,22 @@ class Export:
             tally.failed[change.message.object_type] += 1
         if change.action is Action.ADD:
             self._refused.add(change.message.source_anchor)
+        if change.action in {Action.DELETE, Action.LINKS}:
+            # both name only what was thought to be there
+            distrust_cloud_space(self._store)
         tally.error_count += 1
         if len(tally.errors) < _KEPT_ERRORS:
-            code, description = result.code or "Failure", result.description or ""
-            tally.errors.append(
-                ObjectError(
-                    anchor=change.message.source_anchor, code=code[:128], message=description[:512]
-                )
-            )
+            tally.errors.append(_object_error(change.message.source_anchor, result))
+
+
+def _object_error(anchor: str, result: ObjectResult) -> ObjectError:
+    """A refusal with cause and remedy; of an unknown one the service's own words as well."""
+    code = error_code(result.code, result.description)
+    help_ = explain(code)
+    told = [help_.cause, help_.remedy]
+    if code not in OBJECT_ERRORS and result.description:
+        told.insert(1, result.description)
+    return ObjectError(anchor=anchor, code=code[:128], message=" ".join(told)[:512])
 
 
 def _part_of(change: PlannedChange, message: SyncObject) -> PlannedChange:

@@ -22,6 +22,8 @@ from entrasync.entra.contracts import PropertyValue
 
 MANAGER: Final = "manager"
 """The reference that is exported once the object it names exists."""
+OBJECT_IDENTIFIER: Final = "onPremisesObjectIdentifier"
+"""The objectGUID a user comes from, as the tenant remembers it."""
 
 _COMMON: Final = {
     "mail": "mail",
@@ -94,7 +96,7 @@ def _user(source: SourceObject, dn: str, domain: str) -> dict[str, PropertyValue
         "accountEnabled": not control & ACCOUNT_DISABLED,
         "dnsDomainName": domain,
         "onPremisesDistinguishedName": dn,
-        "onPremisesObjectIdentifier": uuid.UUID(source.guid).bytes_le,
+        OBJECT_IDENTIFIER: uuid.UUID(source.guid).bytes_le,
     }
     if "userPrincipalName" not in _direct(source, _USER):
         # as in Entra Connect: who has no UPN signs in by account name and domain

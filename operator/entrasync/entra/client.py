@@ -36,6 +36,7 @@ from entrasync.entra.contracts import (
 )
 from entrasync.entra.faults import Fault, SoapFaultError
 from entrasync.entra.infoset import CodecError
+from entrasync.entra.object_errors import NO_RESULT_CODE
 from entrasync.entra.requests import (
     CompanyConfigurationRequest,
     FinalizeExportRequest,
@@ -401,7 +402,7 @@ def match_results(
                 ObjectResult(
                     source_anchor=one.source_anchor,
                     success=False,
-                    code="NoResult",
+                    code=NO_RESULT_CODE,
                     description="the service said nothing of this object",
                 )
             )

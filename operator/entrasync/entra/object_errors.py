@@ -15,6 +15,9 @@ class ObjectErrorHelp:
     remedy: str
 
 
+NO_RESULT_CODE: Final = "NoResult"
+"""Ours: the service's answer does not mention the object."""
+
 _HELP: Final = (
     ObjectErrorHelp(
         code="InvalidSoftMatch",
@@ -85,6 +88,17 @@ _HELP: Final = (
         remedy="Take the role from the cloud user for the time of one run, or use another address.",
     ),
     ObjectErrorHelp(
+        code="ReferenceNotFound",
+        cause="A member of the group is not in the tenant.",
+        remedy="Nothing needs to be done: the next run reads the tenant back and sends what is"
+        " still wanted.",
+    ),
+    ObjectErrorHelp(
+        code=NO_RESULT_CODE,
+        cause="The service's answer does not mention the object.",
+        remedy="Nothing needs to be done: it is tried again in the next run.",
+    ),
+    ObjectErrorHelp(
         code="DeleteNotValid",
         cause="The delete is for an object that is not synchronized.",
         remedy="Nothing needs to be done if the object is gone or managed in the cloud.",
@@ -94,6 +108,8 @@ _HELP: Final = (
 OBJECT_ERRORS: Final = {each.code: each for each in _HELP}
 """Help by symbolic code."""
 
+_BY_NUMBER: Final = {"114": "DeleteNotValid"}
+"""Types the service tells by number; Entra Connect shows 114 as HRESULT 0x8023134a."""
 _BY_TEXT: Final = (
     ("synchronization operation, Delete, is not valid", "DeleteNotValid"),
     ("Deleting a cloud-only object", "DeleteNotValid"),
@@ -101,14 +117,12 @@ _BY_TEXT: Final = (
     ("already associated with another object", "AttributeValueMustBeUnique"),
 )
 UNKNOWN_CODE: Final = "UnknownError"
-NO_RESULT_CODE: Final = "NoResult"
-"""Ours: the service's answer does not mention the object."""
 
 
 def error_code(code: str | None, description: str | None) -> str:
     """The symbolic code of a failure, from its text where the service sent none."""
     if code:
-        return code
+        return _BY_NUMBER.get(code, code)
     text = description or ""
     for part, named in _BY_TEXT:
         if part in text:

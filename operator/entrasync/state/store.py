@@ -215,7 +215,10 @@ class Store:
 
     @contextmanager
     def results(self) -> Iterator[ResultWriter]:
-        """One transaction for the results of an export call; clears the intent."""
+        """One transaction for the results of an export call; clears the intent.
+
+        Whatever else is written to the store meanwhile is part of it.
+        """
         with self._transaction():
             yield ResultWriter(self)
             self._put(META_PENDING, None)
@@ -255,6 +258,10 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        """One durable transaction; within another it is part of that one."""
+        if self._database.in_transaction:
+            yield
+            return
         self._database.execute("BEGIN IMMEDIATE")
         try:
             yield
