@@ -27,6 +27,10 @@ venv: $(STAMP) ## Makes the Python environment
 packages: venv ## Installs the Debian packages that the node and the tests need
 	@$(BIN)/python -m dev.cluster packages
 
+.PHONY: binaries
+binaries: venv ## Finds, downloads or builds the programs of the local cluster
+	@$(BIN)/python -m dev.cluster binaries
+
 .PHONY: demo
 demo: venv ## Runs the main job: a company in Active Directory, synced to an Entra tenant (KEEP=1 leaves it running)
 	@$(BIN)/python -m dev.demo
@@ -36,11 +40,12 @@ down: venv ## Removes the local cluster and all it left
 	@$(BIN)/python -m dev.cluster down
 
 .PHONY: test
-test: venv packages ## Sets everything up and passes all tests: unit, integration, end to end
+test: venv packages binaries ## Sets everything up and passes all tests: unit, integration, end to end
 	@trap '$(BIN)/python -m dev.cluster down' EXIT; $(BIN)/pytest tests/unit tests/integration tests/e2e
 
 .PHONY: unit
 unit: venv ## Runs the fast tests only
+	@$(BIN)/python -m dev.cluster clients
 	@$(BIN)/pytest tests/unit
 
 .PHONY: integration

@@ -22,10 +22,14 @@ def up() -> None:
     found = provider()
     if isinstance(found, Node):
         install(NODE)
-        ensure()
-    else:
-        ensure(CLIENTS)
+    install_binaries()
     found.up()
+
+
+def install_binaries(names: tuple[str, ...] | None = None) -> None:
+    """Puts programs into the cache: those named, else all that this machine's cluster needs."""
+    needed = None if isinstance(provider(), Node) else CLIENTS
+    ensure(names or needed)
 
 
 def down() -> None:

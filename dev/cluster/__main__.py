@@ -1,4 +1,4 @@
-"""`python -m dev.cluster up|down|load FILE...|kubeconfig|packages|binaries`."""
+"""`python -m dev.cluster up|down|load FILE...|kubeconfig|packages|binaries|clients`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from dev import cluster
-from dev.cluster.binaries import ensure
+from dev.cluster.binaries import CLIENTS
 from dev.cluster.output import SetupError, say
 
 
@@ -20,6 +20,7 @@ def main() -> int:
     commands.add_parser("kubeconfig", help="print the path of its KUBECONFIG")
     commands.add_parser("packages", help="install missing Debian packages")
     commands.add_parser("binaries", help="find, download or build the programs")
+    commands.add_parser("clients", help="the same for kubectl and helm only")
     load = commands.add_parser("load", help="import image archives")
     load.add_argument("archives", nargs="+", type=Path)
     options = parser.parse_args()
@@ -34,7 +35,9 @@ def main() -> int:
             case "packages":
                 cluster.install_packages()
             case "binaries":
-                ensure()
+                cluster.install_binaries()
+            case "clients":
+                cluster.install_binaries(CLIENTS)
             case _:
                 for archive in options.archives:
                     cluster.load(archive)
