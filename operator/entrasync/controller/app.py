@@ -13,12 +13,11 @@ import structlog
 
 from entrasync.api.common import GROUP
 from entrasync.api.shipped_clouds import shipped_clouds
-from entrasync.controller.claims import TenantClaims
 from entrasync.controller.environment import read_environment
 from entrasync.controller.gateway import Gateway, connect, resource_path
 from entrasync.controller.handlers import register
 from entrasync.controller.queue import Key, WorkQueue
-from entrasync.controller.reconcile import Reconciler
+from entrasync.controller.reconcile import build_reconcilers
 from entrasync.controller.resources import KINDS, Resources
 from entrasync.controller.worker import Worker
 from entrasync.errors import ConfigurationError, EntrasyncError
@@ -49,15 +48,9 @@ def run_operator(namespaces: tuple[str, ...] = ()) -> int:
         return 1
     queue = WorkQueue(_now)
     resources = Resources(gateway, lambda: uuid.uuid4().hex[:16])
-    reconciler = Reconciler(
-        gateway=gateway,
-        resources=resources,
-        claims=TenantClaims(gateway, environment.lock_namespace),
-        environment=environment,
-    )
     worker = Worker(
         queue=queue,
-        reconciler=reconciler,
+        reconcilers=build_reconcilers(gateway, resources, environment),
         resources=resources,
         namespaces=namespaces,
         clock=_now,

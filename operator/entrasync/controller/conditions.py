@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from entrasync.api.common import Condition
 from entrasync.controller.durations import format_time
@@ -13,6 +13,8 @@ from entrasync.controller.durations import format_time
 TRUE: Final = "True"
 FALSE: Final = "False"
 UNKNOWN: Final = "Unknown"
+MESSAGE_LENGTH: Final = 1024
+"""Most characters of a message: enough for cause, field and remedy."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -80,3 +82,18 @@ def is_true(conditions: Sequence[Condition], kind: str) -> bool:
     """Whether a condition is there and True."""
     found = find(conditions, kind)
     return found is not None and found.status == TRUE
+
+
+class HasConditions(Protocol):
+    """A status with conditions."""
+
+    conditions: list[Condition]
+
+
+def ready_changed(before: HasConditions | None, after: HasConditions) -> Wanted | None:
+    """The Ready condition when its status or reason changed: worth an Event."""
+    old = find(before.conditions, "Ready") if before else None
+    new = find(after.conditions, "Ready")
+    if new is None or (old is not None and (old.status, old.reason) == (new.status, new.reason)):
+        return None
+    return Wanted(status=new.status, reason=new.reason, message=new.message)

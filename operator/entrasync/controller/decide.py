@@ -20,17 +20,15 @@ from entrasync.api.sync_run import (
     SyncRun,
     Trigger,
 )
+from entrasync.controller.check_times import is_checked
 from entrasync.controller.conditions import FALSE, TRUE, find
 from entrasync.controller.durations import parse_time
+from entrasync.controller.reasons import LATE_ARRIVALS, TRANSIENT
 from entrasync.controller.schedule import interval_of, next_due, retry_delay
 from entrasync.errors import ConfigurationError
 
 GRACE: Final = dt.timedelta(minutes=10)
 """How long a missing reference or Secret is taken for something that is still to be applied."""
-
-LATE_ARRIVALS: Final = frozenset({"ReferenceNotFound", "SecretNotFound"})
-TRANSIENT: Final = frozenset({"ServerUnreachable", "RunFailed", "RunActive", "Throttled"})
-"""Reasons that need nobody: trying again is enough."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -233,10 +231,15 @@ def cloud_problem(tenant: EntraTenant, cloud: AzureCloud) -> tuple[str, str] | N
     return None
 
 
-def is_checked(part: EntraTenant | ActiveDirectory) -> bool:
-    """Whether a tenant or directory was checked as it is specified now."""
-    status = part.status
-    return status is not None and status.last_check_generation == part.metadata.generation
+def reference_problem(tenant: EntraTenant, cloud: AzureCloud | None) -> tuple[str, str] | None:
+    """Reason and message when a tenant's cloud is not there or cannot serve it."""
+    if cloud is None:
+        name = tenant.spec.cloud_ref.name
+        return (
+            "ReferenceNotFound",
+            f"`spec.cloudRef`: AzureCloud {name} does not exist; see `kubectl get azurecloud`",
+        )
+    return cloud_problem(tenant, cloud)
 
 
 def runs_to_prune(observed: ObservedSync) -> list[str]:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
 
 from entrasync.controller.queue import Key, WorkQueue
-from entrasync.controller.reconcile import Reconciler
+from entrasync.controller.reconcile import Reconcile
 from entrasync.controller.resources import KINDS, Resources
 from entrasync.errors import EntrasyncError
 
 RESYNC: Final = dt.timedelta(minutes=5)
 RECONCILE_SECONDS: Final = 120
-
-Reconcile = Callable[[str | None, str, dt.datetime], dt.datetime | None]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,14 +27,14 @@ class Worker:
 
     Attributes:
         queue: keys and when they are due.
-        reconciler: what is done with one.
+        reconcilers: what is done with one, by its plural.
         resources: for the full resync.
         namespaces: watched namespaces; empty for all.
         clock: aware now.
     """
 
     queue: WorkQueue
-    reconciler: Reconciler
+    reconcilers: Mapping[str, Reconcile]
     resources: Resources
     namespaces: tuple[str, ...]
     clock: Callable[[], dt.datetime]
@@ -69,7 +67,7 @@ class Worker:
             return
 
     async def _handle(self, key: Key) -> None:
-        reconcile = self._function(key)
+        reconcile = self.reconcilers[key.plural]
         try:
             async with asyncio.timeout(RECONCILE_SECONDS):
                 due = await asyncio.to_thread(
@@ -98,16 +96,6 @@ class Worker:
             self.queue.succeeded(key)
             if due is not None:
                 self.queue.add(key, due)
-
-    def _function(self, key: Key) -> Reconcile:
-        functions: dict[str, Reconcile] = {
-            "azureclouds": self.reconciler.cloud,
-            "entratenants": self.reconciler.tenant,
-            "activedirectories": self.reconciler.directory,
-            "directorysyncs": self.reconciler.sync,
-            "syncruns": self.reconciler.run,
-        }
-        return functions[key.plural]
 
     async def _resync(self) -> None:
         """Wants every resource: a missed event costs five minutes at most."""

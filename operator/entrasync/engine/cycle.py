@@ -43,7 +43,13 @@ from entrasync.engine.importing import (
 from entrasync.engine.inputs import CycleInputs, CycleParts
 from entrasync.engine.outcome import CycleOutcome, Stopwatch
 from entrasync.engine.plan import CloudObject, Plan, plan_changes, removal_candidates
-from entrasync.engine.report import changes_of, company_of, conclude, object_errors
+from entrasync.engine.report import (
+    changes_of,
+    company_of,
+    conclude,
+    object_errors,
+    summarize,
+)
 from entrasync.engine.source import SourceObject, SourceTree
 from entrasync.entra.contracts import CompanyConfiguration, SyncObject, SyncObjectType
 from entrasync.errors import ConfigurationError
@@ -88,11 +94,13 @@ class _Cycle:
             with self._watch.stage("plan"):
                 plan = self._plan(session, found, attributes, evaluation, cloud)
         approvals = Approvals(self._store, self._parts.clock(), self._inputs.window)
-        if self._may_go_on(plan, evaluation, cloud, approvals, _scope_digest(found)):
+        exports = self._may_go_on(plan, evaluation, cloud, approvals, _scope_digest(found))
+        if exports:
             with self._watch.stage("export"):
                 tally = self._export(plan, evaluation, approvals)
             remember_size(self._store, _scope_digest(found), evaluation.in_scope)
             conclude(self._outcome, tally)
+        summarize(self._outcome, exported=exports)
         self._outcome.objects = self._owned_objects()
         return self._outcome
 

@@ -72,6 +72,28 @@ def object_errors(outcome: CycleOutcome, evaluation: Evaluation, plan: Plan) -> 
         outcome.message = f"{len(errors)} objects are left as they are, see errors"
 
 
+def summarize(outcome: CycleOutcome, *, exported: bool) -> None:
+    """Says in a sentence what a run without errors did, or with Preview would do."""
+    changes = outcome.changes
+    if outcome.outcome != "Succeeded" or changes is None:
+        return
+    parts = []
+    for name in ("users", "groups", "contacts"):
+        kind: KindChanges = getattr(changes, name)
+        for number, verb in (
+            (kind.add, "added"),
+            (kind.update, "updated"),
+            (kind.delete, "deleted"),
+        ):
+            parts += [f"{number} {name} {verb}"] * bool(number)
+    parts += [f"{changes.links.add} members added"] * bool(changes.links.add)
+    parts += [f"{changes.links.remove} members removed"] * bool(changes.links.remove)
+    told = ", ".join(parts) or "nothing had changed"
+    if parts and not exported:
+        told = f"would be exported: {told}"
+    outcome.message = f"{outcome.message} {told}".strip()
+
+
 def conclude(outcome: CycleOutcome, tally: ExportTally) -> None:
     """Adds what the export was refused."""
     outcome.errors = [*tally.errors, *outcome.errors][:_SHOWN]

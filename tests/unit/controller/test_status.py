@@ -8,13 +8,9 @@ import pytest
 
 from entrasync.api.result import CheckOutcome, RunResult
 from entrasync.controller.decide import Active, Blocked, Decision, Wait
-from entrasync.controller.status import (
-    cloud_status,
-    part_checked,
-    run_ended,
-    sync_after_run,
-    sync_status,
-)
+from entrasync.controller.part_status import cloud_status, part_checked
+from entrasync.controller.run_status import run_ended
+from entrasync.controller.sync_status import sync_after_run, sync_status
 from tests.support import samples
 from tests.support.samples import NOW
 

@@ -1,0 +1,128 @@
+"""Statuses of SyncRuns: pure functions of what was observed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Final
+
+from entrasync.api.result import RunResult
+from entrasync.api.sync_run import (
+    ENDED_PHASES,
+    GENERATION_ANNOTATION,
+    TRIGGER_LABEL,
+    EndpointUsed,
+    PlanSummary,
+    RunMode,
+    RunPhase,
+    SyncRun,
+    SyncRunStatus,
+    Totals,
+    Trigger,
+)
+from entrasync.controller.conditions import FALSE, MESSAGE_LENGTH, TRUE, UNKNOWN, Wanted, merge
+from entrasync.controller.durations import format_duration, format_time, parse_time
+
+RUN_CONDITIONS: Final = ("Ready", "Complete", "Failed", "Reconciling", "Stalled")
+PHASES: Final = {
+    "Succeeded": RunPhase.SUCCEEDED,
+    "SucceededWithErrors": RunPhase.SUCCEEDED,
+    "Blocked": RunPhase.BLOCKED,
+    "Failed": RunPhase.FAILED,
+    "Cancelled": RunPhase.CANCELLED,
+}
+
+
+def run_started(run: SyncRun, mode: RunMode, job: str, now: dt.datetime) -> SyncRunStatus:
+    """Status of a run whose Job was made."""
+    status = run_waiting(run, mode, "RunActive", "its Job was made", now)
+    status.phase = RunPhase.RUNNING
+    status.start_time = status.start_time or format_time(now)
+    status.job_name = job
+    return status
+
+
+def run_waiting(
+    run: SyncRun, mode: RunMode, reason: str, message: str, now: dt.datetime
+) -> SyncRunStatus:
+    """Status of a run that has not ended; Queued unless it was started already."""
+    status = run.status.model_copy(deep=True) if run.status else SyncRunStatus()
+    status.phase = status.phase or RunPhase.QUEUED
+    status.trigger = trigger_of(run)
+    status.mode = str(mode)
+    wanted = Wanted(status=UNKNOWN, reason=reason, message=message[:MESSAGE_LENGTH])
+    reconciling = Wanted(status=TRUE, reason=reason, message=message[:MESSAGE_LENGTH])
+    return _finish_run(run, status, {"Ready": wanted, "Reconciling": reconciling}, now)
+
+
+def run_ended(run: SyncRun, result: RunResult, now: dt.datetime) -> SyncRunStatus:
+    """Status of a run by its result."""
+    status = run.status.model_copy(deep=True) if run.status else SyncRunStatus()
+    started = parse_time(status.start_time) or now
+    status.phase = PHASES[result.outcome]
+    status.trigger = trigger_of(run)
+    status.mode = result.mode or status.mode
+    status.scope = result.scope
+    status.completion_time = format_time(now)
+    status.duration = format_duration(now - started)
+    status.endpoint = (
+        EndpointUsed(version=result.endpoint_version) if result.endpoint_version else None
+    )
+    status.plan = PlanSummary(digest=result.plan_digest) if result.plan_digest else None
+    status.changes = result.changes
+    status.totals = totals(result)
+    status.source = result.source
+    status.requests = result.requests
+    status.errors = result.errors[:10]
+    status.error_count = result.error_count
+    status.timings = result.timings
+    message = result.message[:MESSAGE_LENGTH]
+    if status.phase is RunPhase.SUCCEEDED:
+        good = Wanted(status=TRUE, reason=result.reason, message=message)
+        return _finish_run(run, status, {"Ready": good, "Complete": good}, now)
+    bad = Wanted(status=FALSE, reason=result.reason, message=message)
+    yes = Wanted(status=TRUE, reason=result.reason, message=message)
+    return _finish_run(run, status, {"Ready": bad, "Failed": yes, "Stalled": yes}, now)
+
+
+def totals(result: RunResult) -> Totals | None:
+    """Changes of all kinds in sum."""
+    changes = result.changes
+    if changes is None:
+        return None
+    kinds = (changes.users, changes.groups, changes.contacts)
+    return Totals(
+        added=sum(kind.add for kind in kinds),
+        updated=sum(kind.update for kind in kinds),
+        deleted=sum(kind.delete for kind in kinds),
+        failed=sum(kind.failed for kind in kinds) + changes.links.failed,
+    )
+
+
+def trigger_of(run: SyncRun) -> str:
+    """Why a run was made; a run without our label was made by a person."""
+    return run.metadata.labels.get(TRIGGER_LABEL, str(Trigger.MANUAL))
+
+
+def _finish_run(
+    run: SyncRun, status: SyncRunStatus, wanted: dict[str, Wanted], now: dt.datetime
+) -> SyncRunStatus:
+    status.observed_generation = run.metadata.generation
+    status.conditions = merge(
+        status.conditions,
+        wanted,
+        managed=RUN_CONDITIONS,
+        generation=run.metadata.generation,
+        now=now,
+    )
+    return status
+
+
+def generation_of(run: SyncRun, default: int) -> int:
+    """Generation of the resource a run was made for."""
+    text = run.metadata.annotations.get(GENERATION_ANNOTATION, "")
+    return int(text) if text.isdigit() else default
+
+
+def was_ended(run: SyncRun) -> bool:
+    """Whether a run's end is written already."""
+    return run.status is not None and run.status.phase in {str(p) for p in ENDED_PHASES}

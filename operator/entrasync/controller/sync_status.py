@@ -1,0 +1,164 @@
+"""Statuses of DirectorySyncs: pure functions of what was observed and decided."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Final
+
+from entrasync.api.directory_sync import (
+    ActiveRun,
+    DirectorySync,
+    DirectorySyncStatus,
+    RunSummary,
+)
+from entrasync.api.result import RunResult
+from entrasync.api.sync_run import RunMode, RunPhase, SyncRun, SyncRunStatus
+from entrasync.controller.conditions import FALSE, MESSAGE_LENGTH, TRUE, UNKNOWN, Wanted, merge
+from entrasync.controller.decide import (
+    Active,
+    Blocked,
+    Decision,
+    StartRun,
+    Wait,
+)
+from entrasync.controller.durations import format_time
+from entrasync.controller.reasons import LATE_ARRIVALS, TRANSIENT
+from entrasync.controller.run_status import generation_of
+
+HISTORY_LENGTH: Final = 5
+SYNC_CONDITIONS: Final = (
+    "Ready",
+    "Synchronized",
+    "Reconciling",
+    "Stalled",
+    "Synchronizing",
+    "PlanBlocked",
+    "Degraded",
+    "Suspended",
+)
+
+
+def sync_after_run(sync: DirectorySync, run: SyncRun, result: RunResult) -> DirectorySyncStatus:
+    """Facts a finished run leaves on its DirectorySync; conditions follow from them."""
+    status = sync.status.model_copy(deep=True) if sync.status else DirectorySyncStatus()
+    told = run.status or SyncRunStatus()
+    summary = RunSummary(
+        name=run.metadata.name,
+        scope=told.scope,
+        phase=told.phase,
+        reason=result.reason,
+        message=result.message[:MESSAGE_LENGTH],
+        start_time=told.start_time,
+        completion_time=told.completion_time,
+        generation=generation_of(run, sync.metadata.generation),
+    )
+    if any(entry.name == summary.name for entry in status.history):
+        return status
+    status.last_run = summary
+    status.history = [summary, *status.history][:HISTORY_LENGTH]
+    if told.phase == RunPhase.SUCCEEDED and result.mode != RunMode.PREVIEW:
+        status.last_successful_time = told.completion_time
+    status.objects = result.objects or status.objects
+    status.orphans = result.orphans or status.orphans
+    status.scopes = result.scopes or status.scopes
+    if told.phase in {RunPhase.SUCCEEDED, RunPhase.BLOCKED}:
+        status.blocked_plan = result.blocked_plan
+    return status
+
+
+def sync_status(
+    sync: DirectorySync, decision: Decision, next_due: dt.datetime | None, now: dt.datetime
+) -> DirectorySyncStatus:
+    """Status of a DirectorySync from its facts and what was decided."""
+    status = sync.status.model_copy(deep=True) if sync.status else DirectorySyncStatus()
+    name = decision.run if isinstance(decision, Active) else None
+    name = decision.name if isinstance(decision, StartRun) else name
+    status.active_run = ActiveRun(name=name) if name else None
+    status.next_schedule_time = (
+        format_time(next_due) if next_due is not None and not sync.spec.suspend else None
+    )
+    status.observed_generation = sync.metadata.generation
+    status.conditions = merge(
+        status.conditions,
+        _sync_conditions(sync, status, decision),
+        managed=SYNC_CONDITIONS,
+        generation=sync.metadata.generation,
+        now=now,
+    )
+    return status
+
+
+def _sync_conditions(
+    sync: DirectorySync, status: DirectorySyncStatus, decision: Decision
+) -> dict[str, Wanted]:
+    wanted = _outcome_conditions(status)
+    if isinstance(decision, Blocked):
+        wanted = _blocked_conditions(wanted, status, decision)
+    elif isinstance(decision, Active | StartRun):
+        wanted["Synchronizing"] = Wanted(
+            status=TRUE, reason="RunActive", message=f"run {_run_name(decision)} is under way"
+        )
+        if status.last_run is None:
+            wanted["Ready"] = Wanted(
+                status=TRUE, reason="InitialSync", message="the first sync is under way"
+            )
+    if sync.spec.suspend:
+        wanted["Suspended"] = Wanted(
+            status=TRUE,
+            reason="Suspended",
+            message="`spec.suspend` is true: no run starts by itself",
+        )
+        if status.last_run is None and isinstance(decision, Wait):
+            wanted["Ready"] = Wanted(status=UNKNOWN, reason="Suspended", message="never run")
+    return wanted
+
+
+def _run_name(decision: Active | StartRun) -> str:
+    return decision.run if isinstance(decision, Active) else decision.name
+
+
+def _outcome_conditions(status: DirectorySyncStatus) -> dict[str, Wanted]:
+    """What the last run says."""
+    last = status.last_run
+    if last is None:
+        message = "no run has ended yet"
+        return {
+            "Ready": Wanted(status=UNKNOWN, reason="Checking", message=message),
+            "Synchronized": Wanted(status=UNKNOWN, reason="InitialSync", message=message),
+        }
+    reason, message = last.reason or "RunFailed", last.message or ""
+    if last.phase == RunPhase.SUCCEEDED:
+        good = Wanted(status=TRUE, reason="Synchronized", message=message)
+        wanted = {"Ready": good, "Synchronized": good}
+        if reason != "Synchronized":
+            wanted["Degraded"] = Wanted(status=TRUE, reason=reason, message=message)
+            wanted["Ready"] = Wanted(status=TRUE, reason=reason, message=message)
+        return wanted
+    if last.phase == RunPhase.CANCELLED:
+        cancelled = Wanted(status=UNKNOWN, reason="Cancelled", message=message)
+        return {"Ready": cancelled, "Synchronized": cancelled}
+    bad = Wanted(status=FALSE, reason=reason, message=message)
+    wanted = {"Ready": bad, "Synchronized": bad}
+    if last.phase == RunPhase.BLOCKED or reason not in TRANSIENT | LATE_ARRIVALS:
+        wanted["Stalled"] = Wanted(status=TRUE, reason=reason, message=message)
+    if last.phase == RunPhase.BLOCKED:
+        wanted["PlanBlocked"] = Wanted(status=TRUE, reason=reason, message=message)
+    return wanted
+
+
+def _blocked_conditions(
+    wanted: dict[str, Wanted], status: DirectorySyncStatus, decision: Blocked
+) -> dict[str, Wanted]:
+    message = decision.message[:MESSAGE_LENGTH]
+    kept = {k: v for k, v in wanted.items() if k in {"Synchronized", "PlanBlocked", "Degraded"}}
+    if decision.checking:
+        if status.last_run is not None:
+            # a check of a changed tenant or directory takes nothing back
+            return wanted
+        return kept | {
+            "Ready": Wanted(status=UNKNOWN, reason=decision.reason, message=message),
+            "Reconciling": Wanted(status=TRUE, reason=decision.reason, message=message),
+        }
+    yes = Wanted(status=TRUE, reason=decision.reason, message=message)
+    kept["Ready"] = Wanted(status=FALSE, reason=decision.reason, message=message)
+    return kept | {"Stalled" if decision.stalled else "Reconciling": yes}
