@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from entrasync.api.result import CheckOutcome, DirectoryFacts, RunResult
-from entrasync.directory.session import open_session
 from entrasync.engine.facts import directory_facts, usable_attributes
 from entrasync.errors import ConfigurationError, EntrasyncError
 from entrasync.runner.report import message_of
-from entrasync.runner.source import directory_config
+from entrasync.runner.source import directory_config, open_patiently
 from entrasync.runner.target import TenantFacts, connect_tenant, read_tenant
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 ACCEPTED: Final = "Accepted"
 NO_TOMBSTONES: Final = (
-    "the account may not list deleted objects, so deletions cannot be told from lost sight and are"
-    " not exported; grant it the right to list the container Deleted Objects"
+    "The account may not list deleted objects, so deletions cannot be told from lost sight and are"
+    " not exported; grant it the right to list the container Deleted Objects."
 )
 
 
@@ -52,11 +52,13 @@ def check(snapshot: Snapshot, secrets: SecretFiles) -> RunResult:
 
     def try_directory(resource: ActiveDirectory) -> str:
         nonlocal directory
-        with open_session(directory_config(resource, snapshot, secrets)) as session:
+        config = directory_config(resource, snapshot, secrets)
+        with open_patiently(config, time.sleep) as session:
             directory = directory_facts(session)
             usable_attributes(session, resource.key)
             _resolve_scope(session, snapshot)
-            return "" if session.can_read_deleted() else NO_TOMBSTONES
+            told = f"Signed in to {session.root.domain} at {session.root.server}."
+            return told if session.can_read_deleted() else f"{told} {NO_TOMBSTONES}"
 
     tenant_half = None if snapshot.tenant is None else _attempt(try_tenant)
     directory_halves = [

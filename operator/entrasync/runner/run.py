@@ -18,7 +18,6 @@ from entrasync.api.directory_sync import SyncMode
 from entrasync.api.result import RunResult
 from entrasync.api.snapshot import Snapshot, load_snapshot
 from entrasync.api.sync_run import RunMode
-from entrasync.directory.session import open_session
 from entrasync.engine.cycle import run_cycle
 from entrasync.engine.inputs import CycleParts
 from entrasync.engine.outcome import CycleOutcome
@@ -34,7 +33,7 @@ from entrasync.runner.report import (
     write_termination_message,
 )
 from entrasync.runner.secret_files import SecretFiles
-from entrasync.runner.source import directory_config
+from entrasync.runner.source import directory_config, open_patiently
 from entrasync.runner.target import connect_tenant, endpoint_of
 from entrasync.state.store import Store
 
@@ -159,7 +158,7 @@ class _Request:
             try:
                 with connect_tenant(snapshot, self._secrets) as client:
                     parts = CycleParts(
-                        session_factory=lambda: open_session(source),
+                        session_factory=lambda: open_patiently(source, time.sleep),
                         client=client,
                         store=store,
                         clock=lambda: dt.datetime.now(dt.UTC),

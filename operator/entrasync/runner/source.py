@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import structlog
 
 from entrasync.api.snapshot import ca_certificates
 from entrasync.directory.model import DirectoryConfig
+from entrasync.directory.session import open_session
+from entrasync.errors import TransientError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from entrasync.api.active_directory import ActiveDirectory
     from entrasync.api.snapshot import Snapshot
+    from entrasync.directory.session import DirectorySession
     from entrasync.runner.secret_files import SecretFiles
+
+WAITS: Final = (1.0, 2.0, 4.0)
+"""Seconds between tries: a pod's network, or a policy that opens it, may come after the pod."""
 
 
 def directory_config(
@@ -36,3 +46,20 @@ def directory_config(
         start_tls=spec.start_tls,
         resource=directory.key,
     )
+
+
+def open_patiently(config: DirectoryConfig, sleep: Callable[[float], None]) -> DirectorySession:
+    """Opens a directory; where none can be reached, tries again for a few seconds.
+
+    Credentials that were refused are never tried again: that could lock the account.
+
+    Raises:
+        EntrasyncError: as `open_session`.
+    """
+    for wait in WAITS:
+        try:
+            return open_session(config)
+        except TransientError as error:
+            structlog.get_logger().info("directory_awaited", reason=error.reason, seconds=wait)
+        sleep(wait)
+    return open_session(config)

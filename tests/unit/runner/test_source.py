@@ -7,9 +7,9 @@ import pytest
 
 from entrasync.api.active_directory import ActiveDirectory
 from entrasync.api.snapshot import Snapshot, resolve
-from entrasync.errors import ConfigurationError
+from entrasync.errors import ConfigurationError, TransientError
 from entrasync.runner.secret_files import SecretFiles
-from entrasync.runner.source import directory_config
+from entrasync.runner.source import WAITS, directory_config, open_patiently
 
 
 def snapshot(**spec: Any) -> tuple[ActiveDirectory, Snapshot]:
@@ -63,3 +63,16 @@ def test_a_missing_bind_secret_is_named(tmp_path: Path) -> None:
 
     assert caught.value.reason == "SecretNotFound"
     assert caught.value.resource == "ActiveDirectory/contoso"
+
+
+def test_a_directory_that_does_not_answer_is_asked_again_for_some_seconds(
+    secrets: SecretFiles,
+) -> None:
+    resource, found = snapshot(servers=["ldaps://127.0.0.1:1"], caProvider=None)
+    waits: list[float] = []
+
+    with pytest.raises(TransientError) as caught:
+        open_patiently(directory_config(resource, found, secrets), waits.append)
+
+    assert caught.value.reason == "ServerUnreachable"
+    assert waits == list(WAITS)
