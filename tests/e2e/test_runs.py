@@ -130,7 +130,11 @@ def test_a_run_is_cancelled(place: Place) -> None:
 
     ended = place.until_ended("stuck")
     assert ended["phase"] == "Cancelled"
-    place.until("its Job to go", lambda: not place.kubectl.get("jobs", "-n", place.name)["items"])
+    place.until("its Job to go", lambda: "stuck" not in _jobs(place))
+
+
+def _jobs(place: Place) -> set[str]:
+    return {job["metadata"]["name"] for job in place.kubectl.get("jobs", "-n", place.name)["items"]}
 
 
 def _run_after(place: Place, name: str) -> Manifest:

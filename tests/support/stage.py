@@ -31,6 +31,8 @@ SEEDED_TENANT = "00000000-0000-4000-8000-00000000f600"
 SEEDED_USERS = 600
 TOP = "OU=Contoso,DC=contoso,DC=test"
 NAME = "contoso"
+OURS = "entrasync.dev/test"
+"""Label of the namespaces that tests make."""
 ENDED = {"Succeeded", "Blocked", "Failed", "Cancelled"}
 
 
@@ -45,6 +47,8 @@ class Stage:
         ids = [f"00000000-0000-4000-8000-{number:012x}" for number in range(FREE_TENANTS)]
         self._free = iter(ids)
         self.kubectl = setup.bring_up()
+        # what a run of tests that was ended left in a kept cluster
+        self.kubectl.run("delete", "namespaces", "-l", OURS, "--timeout=100s")
         tenants = [self._tenant(each) for each in ids]
         tenants.append(self._tenant(SEEDED_TENANT, seed={"users": SEEDED_USERS}))
         self.kubectl.apply(setup.cloud_resource(self.authority))
@@ -104,9 +108,11 @@ class Place:
         self.kubectl: Kubectl = stage.kubectl
         self.name = name
         self.tenant_id = tenant_id
-        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
         home = setup.namespace(name)
-        home["metadata"]["labels"] = labels
+        home["metadata"]["labels"] = {
+            "pod-security.kubernetes.io/enforce": "restricted",
+            OURS: "true",
+        }
         self.kubectl.apply(home, setup.trust(stage.authority, name))
 
     # --- manifests -------------------------------------------------------------------------
@@ -225,7 +231,12 @@ class Place:
         return sorted(found, key=lambda run: run["metadata"]["creationTimestamp"])
 
     def until(
-        self, what: str, probe: Callable[[], Any], *, seconds: float = 180, kind: str = "dsync"
+        self,
+        what: str,
+        probe: Callable[[], Any],
+        *,
+        seconds: float = 180,
+        shown: str = f"dsync/{NAME}",
     ) -> Any:
         """Waits until something is true; the state of things is told when it does not come."""
         return wait_for(
@@ -234,8 +245,17 @@ class Place:
             usually="seconds",
             seconds=seconds,
             hint=f"Look at `kubectl -n {self.name} get dsync,etenant,ad,srun,pods`.",
-            state=lambda: self.kubectl.run("get", kind, "-n", self.name, "--no-headers").strip(),
+            state=lambda: self._ready(shown),
         )
+
+    def _ready(self, resource: str) -> str:
+        """The Ready condition in a line."""
+        kind, _, name = resource.partition("/")
+        try:
+            found = self.condition(kind, name)
+        except KubectlError as error:
+            return str(error)
+        return f"{resource} Ready={found.get('status')} {found.get('reason')}"
 
     def until_ready(
         self,
@@ -254,7 +274,7 @@ class Place:
             return found if fits else None
 
         what = f"{kind}/{name} Ready={status} {reason or ''}".strip()
-        found: Manifest = self.until(what, probe, seconds=seconds, kind=kind)
+        found: Manifest = self.until(what, probe, seconds=seconds, shown=f"{kind}/{name}")
         return found
 
     def until_synchronized(self, name: str = NAME) -> Manifest:
@@ -262,6 +282,7 @@ class Place:
         self.until(
             f"dsync/{name} Synchronized",
             lambda: self.condition("dsync", name, "Synchronized").get("status") == "True",
+            shown=f"dsync/{name}",
         )
         return self.status("dsync", name)
 
@@ -272,7 +293,7 @@ class Place:
             found = self.status("syncrun", name)
             return found if found.get("phase") in ENDED else None
 
-        found: Manifest = self.until(f"syncrun/{name} to end", probe, kind="srun")
+        found: Manifest = self.until(f"syncrun/{name} to end", probe, shown=f"srun/{name}")
         return found
 
     def cloud(self) -> CloudView:
