@@ -10,6 +10,15 @@ import pytest
 from tests.support.stage import Place, Stage
 
 _PLACES = pytest.StashKey[list[Place]]()
+LONGEST_SECONDS = 900
+"""A test may have to bring up the cluster, and its images, first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Gives the tests of this folder more time than others."""
+    for item in items:
+        if item.get_closest_marker("cluster"):
+            item.add_marker(pytest.mark.timeout(LONGEST_SECONDS))
 
 
 @pytest.fixture(scope="session")
