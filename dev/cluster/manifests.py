@@ -69,7 +69,7 @@ def write_node_files(state: Path, pki: Path) -> None:
     for folder in ("containerd", "cni", "kubelet"):
         (state / folder).mkdir(parents=True, exist_ok=True)
     (state / "containerd" / "config.toml").write_text(_containerd(state))
-    (state / "cni" / "10-bridge.conflist").write_text(json.dumps(_pod_network()))
+    (state / "cni" / "10-bridge.conflist").write_text(json.dumps(_pod_network(state)))
     (state / "kubelet.yaml").write_text(yaml.safe_dump(_kubelet(state, pki)))
     (state / "proxy.yaml").write_text(yaml.safe_dump(_proxy(state)))
 
@@ -98,7 +98,7 @@ state = "{state}/containerd/state"
 """
 
 
-def _pod_network() -> dict[str, Any]:
+def _pod_network(state: Path) -> dict[str, Any]:
     return {
         "cniVersion": "0.4.0",
         "name": "bridge",
@@ -114,7 +114,7 @@ def _pod_network() -> dict[str, Any]:
                     "ranges": [[{"subnet": "10.88.0.0/16"}]],
                     "routes": [{"dst": "0.0.0.0/0"}],
                     # beside the node's other state, so that no old lease is met after a removal
-                    "dataDir": "/run/entrasync-cni",
+                    "dataDir": f"{state}/cni-leases",
                 },
             },
             {"type": "portmap", "capabilities": {"portMappings": True}},

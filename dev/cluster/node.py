@@ -32,6 +32,16 @@ PKI = STATE / "pki"
 CONTAINERD_SOCKET = STATE / "containerd" / "containerd.sock"
 KUBECONFIG = STATE / "kubeconfig"
 VOLUME_COUNT = 32
+FIXED_FOLDERS = (
+    "/var/lib/kubelet",
+    "/var/lib/cni",
+    "/var/log/containers",
+    "/run/containerd/runc",
+    "/run/containerd/s",
+    "/run/containerd",
+)
+"""Folders that kubelet and containerd make at places no setting moves, inner ones first."""
+_OUR_FOLDERS = STATE / "folders-made"
 _PROCESSES = processes.Processes(STATE / "processes.json", STATE / "log")
 
 
@@ -93,7 +103,10 @@ class Node:
         if NETNS.exists():
             run(["ip", "netns", "delete", NAMESPACE])
         _remove_cgroups()
+        _remove_fixed_folders()
         shutil.rmtree(STATE, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            STATE.parent.rmdir()
         left = leftovers()
         if left:
             raise SetupError("The node left something behind: " + "; ".join(left))
@@ -119,6 +132,9 @@ class Node:
 
     def _make_credentials(self) -> None:
         STATE.mkdir(parents=True, exist_ok=True)
+        # what is there already belongs to somebody else, and stays
+        ours = [folder for folder in FIXED_FOLDERS if not Path(folder).exists()]
+        _OUR_FOLDERS.write_text("\n".join(ours))
         authority = NodeAuthority(
             PKI,
             ["127.0.0.1", NODE_IP, SERVICE_IP],
@@ -361,6 +377,13 @@ def _remove_cgroups() -> None:
         for folder, _, _ in os.walk(top, topdown=False):
             with contextlib.suppress(OSError):
                 Path(folder).rmdir()
+
+
+def _remove_fixed_folders() -> None:
+    """Removes those of the fixed folders that were not there before the node."""
+    if _OUR_FOLDERS.is_file():
+        for folder in _OUR_FOLDERS.read_text().split():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _free_port() -> int:
