@@ -77,17 +77,23 @@ def summarize(outcome: CycleOutcome, *, exported: bool) -> None:
     changes = outcome.changes
     if outcome.outcome != "Succeeded" or changes is None:
         return
-    parts = []
-    for name in ("users", "groups", "contacts"):
-        kind: KindChanges = getattr(changes, name)
-        for number, verb in (
+    kinds = (("user", changes.users), ("group", changes.groups), ("contact", changes.contacts))
+    links = changes.links
+    counted = [
+        (count, noun, verb)
+        for noun, kind in kinds
+        for count, verb in (
             (kind.add, "added"),
             (kind.update, "updated"),
             (kind.delete, "deleted"),
-        ):
-            parts += [f"{number} {name} {verb}"] * bool(number)
-    parts += [f"{changes.links.add} members added"] * bool(changes.links.add)
-    parts += [f"{changes.links.remove} members removed"] * bool(changes.links.remove)
+        )
+    ]
+    counted += [(links.add, "member", "added"), (links.remove, "member", "removed")]
+    parts = [
+        f"{count} {noun}{'' if count == 1 else 's'} {verb}"
+        for count, noun, verb in counted
+        if count
+    ]
     told = ", ".join(parts) or "nothing had changed"
     if parts and not exported:
         told = f"would be exported: {told}"
