@@ -13,9 +13,9 @@ from typing import Any
 import yaml
 
 from dev import cluster
-from dev.demo.certificates import Authority, KeyPair
 from dev.demo.kubectl import Kubectl, KubectlError
 from dev.demo.waiting import say, wait_for
+from entrasync.emulator.certificates import Authority, KeyPair
 
 ROOT = Path(__file__).parents[2]
 OPERATOR_NAMESPACE = "entrasync-system"

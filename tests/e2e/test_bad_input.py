@@ -15,9 +15,8 @@ from typing import Any
 import pytest
 
 from dev.demo import setup
-from dev.demo.certificates import Authority
 from dev.demo.cloud_view import CloudView
-from entrasync.emulator.certificates import KeyPair, make_application_pair
+from entrasync.emulator.certificates import Authority, KeyPair, make_application_pair
 from tests.support.stage import CLIENT_ID, READER, Manifest, Place, Stage
 
 pytestmark = pytest.mark.cluster

@@ -25,7 +25,7 @@ from typing import Any, Self
 from dev.ad.serve import samba_command
 from dev.cluster.packages import TESTS, missing
 from dev.cluster.places import CACHE, ROOT
-from dev.demo.certificates import Authority
+from entrasync.emulator.certificates import Authority
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 """Has Samba's modules, which no package index offers."""

@@ -13,13 +13,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from dev.demo import setup
-from dev.demo.certificates import Authority
 from dev.demo.cloud_view import CloudView
 from dev.demo.kubectl import Kubectl, KubectlError
 from dev.demo.waiting import wait_for
 from entrasync.api.common import API_VERSION
 from entrasync.api.sync_run import REQUEST_ANNOTATION
-from entrasync.emulator.certificates import make_application_pair
+from entrasync.emulator.certificates import Authority, make_application_pair
 
 Manifest = dict[str, Any]
 

@@ -8,9 +8,12 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from entrasync.api.common import (
+    AGE_COLUMN,
     DEFAULT_IN_CODE,
+    READY_COLUMN,
+    REASON_COLUMN,
     ApiModel,
-    Conditions,
+    CheckedStatus,
     DistinguishedName,
     PemText,
     PrinterColumn,
@@ -19,7 +22,6 @@ from entrasync.api.common import (
     ResourceName,
     SecretKey,
     SecretReference,
-    StatusModel,
     rule,
 )
 
@@ -88,11 +90,9 @@ class ActiveDirectorySpec(ApiModel):
     """PEM certificates of the servers' CA, inline."""
 
 
-class ActiveDirectoryStatus(StatusModel):
+class ActiveDirectoryStatus(CheckedStatus):
     """What the last check found."""
 
-    observed_generation: int | None = None
-    """Generation of the spec this status speaks of."""
     server: Annotated[str, Field(max_length=253)] | None = None
     """Server the last check or run read from."""
     domain: Annotated[str, Field(max_length=253)] | None = None
@@ -103,14 +103,6 @@ class ActiveDirectoryStatus(StatusModel):
     """How changes are read: `DirSync` or `FullComparison`."""
     delta_method_reason: Annotated[str, Field(max_length=256)] | None = None
     """Why that method was chosen."""
-    last_check_time: Annotated[str, Field(max_length=64)] | None = None
-    """When the last check ended (RFC 3339)."""
-    last_check_generation: int | None = None
-    """Generation the last check looked at."""
-    last_handled_request: Annotated[str, Field(max_length=256)] | None = None
-    """Echo of the annotation entrasync.dev/run-requested-at."""
-    conditions: Conditions = Field(default_factory=list)
-    """Ready; Reconciling and Stalled while they hold."""
 
 
 class ActiveDirectory(Resource):
@@ -124,17 +116,9 @@ class ActiveDirectory(Resource):
         columns=(
             PrinterColumn(name="Domain", type="string", json_path=".status.domain"),
             PrinterColumn(name="Delta", type="string", json_path=".status.deltaMethod"),
-            PrinterColumn(
-                name="Ready",
-                type="string",
-                json_path='.status.conditions[?(@.type=="Ready")].status',
-            ),
-            PrinterColumn(
-                name="Reason",
-                type="string",
-                json_path='.status.conditions[?(@.type=="Ready")].reason',
-            ),
-            PrinterColumn(name="Age", type="date", json_path=".metadata.creationTimestamp"),
+            READY_COLUMN,
+            REASON_COLUMN,
+            AGE_COLUMN,
         ),
     )
     kind: Literal["ActiveDirectory"] = "ActiveDirectory"

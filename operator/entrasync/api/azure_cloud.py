@@ -8,6 +8,8 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import Field
 
 from entrasync.api.common import (
+    AGE_COLUMN,
+    READY_COLUMN,
     ApiModel,
     Conditions,
     HttpsUrl,
@@ -141,13 +143,9 @@ class AzureCloud(Resource):
         short_names=("azc",),
         cluster_scoped=True,
         columns=(
-            PrinterColumn(
-                name="Ready",
-                type="string",
-                json_path='.status.conditions[?(@.type=="Ready")].status',
-            ),
+            READY_COLUMN,
             PrinterColumn(name="Endpoints", type="string", json_path=".status.endpointVersions"),
-            PrinterColumn(name="Age", type="date", json_path=".metadata.creationTimestamp"),
+            AGE_COLUMN,
         ),
     )
     kind: Literal["AzureCloud"] = "AzureCloud"

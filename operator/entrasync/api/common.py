@@ -144,6 +144,21 @@ Conditions = Annotated[
 ]
 
 
+class CheckedStatus(StatusModel):
+    """What every resource that is checked on its own says of its last check."""
+
+    observed_generation: int | None = None
+    """Generation of the spec this status speaks of."""
+    last_check_time: Annotated[str, Field(max_length=64)] | None = None
+    """When the last check ended (RFC 3339)."""
+    last_check_generation: int | None = None
+    """Generation the last check looked at."""
+    last_handled_request: Annotated[str, Field(max_length=256)] | None = None
+    """Echo of the annotation entrasync.dev/run-requested-at."""
+    conditions: Conditions = Field(default_factory=list)
+    """Ready; Reconciling and Stalled while they hold. Of a tenant CredentialsValid as well."""
+
+
 class PrinterColumn(BaseModel):
     """A column of `kubectl get`."""
 
@@ -152,6 +167,17 @@ class PrinterColumn(BaseModel):
     json_path: str
     priority: int = 0
     description: str = ""
+
+
+def condition_column(name: str, kind: str, member: str) -> PrinterColumn:
+    """A column that shows a member of a condition."""
+    path = f'.status.conditions[?(@.type=="{kind}")].{member}'
+    return PrinterColumn(name=name, type="string", json_path=path)
+
+
+READY_COLUMN: Final = condition_column("Ready", "Ready", "status")
+REASON_COLUMN: Final = condition_column("Reason", "Ready", "reason")
+AGE_COLUMN: Final = PrinterColumn(name="Age", type="date", json_path=".metadata.creationTimestamp")
 
 
 class ResourceDefinition(BaseModel):

@@ -8,6 +8,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from entrasync.api.common import (
+    AGE_COLUMN,
+    READY_COLUMN,
     ApiModel,
     Conditions,
     Digest,
@@ -19,6 +21,7 @@ from entrasync.api.common import (
     ResourceDefinition,
     ResourceName,
     StatusModel,
+    condition_column,
     immutable,
     rule,
 )
@@ -360,21 +363,13 @@ class DirectorySync(Resource):
         short_names=("dsync",),
         name_max_length=40,
         columns=(
-            PrinterColumn(
-                name="Ready",
-                type="string",
-                json_path='.status.conditions[?(@.type=="Ready")].status',
-            ),
-            PrinterColumn(
-                name="Status",
-                type="string",
-                json_path='.status.conditions[?(@.type=="Ready")].reason',
-            ),
+            READY_COLUMN,
+            condition_column("Status", "Ready", "reason"),
             PrinterColumn(name="Last Success", type="date", json_path=".status.lastSuccessfulTime"),
             PrinterColumn(name="Next", type="string", json_path=".status.nextScheduleTime"),
             PrinterColumn(name="Users", type="integer", json_path=".status.objects.users"),
             PrinterColumn(name="Groups", type="integer", json_path=".status.objects.groups"),
-            PrinterColumn(name="Age", type="date", json_path=".metadata.creationTimestamp"),
+            AGE_COLUMN,
         ),
     )
     kind: Literal["DirectorySync"] = "DirectorySync"

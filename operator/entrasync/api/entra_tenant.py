@@ -8,8 +8,11 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from entrasync.api.common import (
+    AGE_COLUMN,
+    READY_COLUMN,
+    REASON_COLUMN,
     ApiModel,
-    Conditions,
+    CheckedStatus,
     Guid,
     LocalReference,
     PrinterColumn,
@@ -89,23 +92,13 @@ class TenantEndpoint(StatusModel):
     """Address after redirection."""
 
 
-class EntraTenantStatus(StatusModel):
+class EntraTenantStatus(CheckedStatus):
     """What the last check found."""
 
-    observed_generation: int | None = None
-    """Generation of the spec this status speaks of."""
     company: Company | None = None
     """What the tenant says of itself."""
     endpoint: TenantEndpoint | None = None
     """The sync service as found."""
-    last_check_time: Annotated[str, Field(max_length=64)] | None = None
-    """When the last check ended (RFC 3339)."""
-    last_check_generation: int | None = None
-    """Generation the last check looked at."""
-    last_handled_request: Annotated[str, Field(max_length=256)] | None = None
-    """Echo of the annotation entrasync.dev/run-requested-at."""
-    conditions: Conditions = Field(default_factory=list)
-    """Ready; CredentialsValid; Reconciling and Stalled while they hold."""
 
 
 class EntraTenant(Resource):
@@ -119,17 +112,9 @@ class EntraTenant(Resource):
         columns=(
             PrinterColumn(name="Cloud", type="string", json_path=".spec.cloudRef.name"),
             PrinterColumn(name="Endpoint", type="string", json_path=".status.endpoint.version"),
-            PrinterColumn(
-                name="Ready",
-                type="string",
-                json_path='.status.conditions[?(@.type=="Ready")].status',
-            ),
-            PrinterColumn(
-                name="Reason",
-                type="string",
-                json_path='.status.conditions[?(@.type=="Ready")].reason',
-            ),
-            PrinterColumn(name="Age", type="date", json_path=".metadata.creationTimestamp"),
+            READY_COLUMN,
+            REASON_COLUMN,
+            AGE_COLUMN,
         ),
     )
     kind: Literal["EntraTenant"] = "EntraTenant"

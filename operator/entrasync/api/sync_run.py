@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import Field
 
 from entrasync.api.common import (
+    AGE_COLUMN,
     ApiModel,
     Conditions,
     Digest,
@@ -275,7 +276,7 @@ class SyncRun(Resource):
             PrinterColumn(name="Deleted", type="integer", json_path=".status.totals.deleted"),
             PrinterColumn(name="Failed", type="integer", json_path=".status.totals.failed"),
             PrinterColumn(name="Duration", type="string", json_path=".status.duration"),
-            PrinterColumn(name="Age", type="date", json_path=".metadata.creationTimestamp"),
+            AGE_COLUMN,
         ),
     )
     kind: Literal["SyncRun"] = "SyncRun"

@@ -36,6 +36,51 @@ class ServerTls:
     """Empty when the server's certificate comes from elsewhere and needs no extra trust."""
 
 
+class Authority:
+    """A CA that lives as long as this object; its key is never written anywhere.
+
+    Args:
+        name: common name of the CA.
+        now: when it and what it signs begin to be valid.
+    """
+
+    def __init__(self, name: str, now: dt.datetime) -> None:
+        self._now = now
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = _name(name)
+        certificate = (
+            _builder(self._name, self._name, self._key.public_key(), now)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_key_usage(ca=True), critical=True)
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False
+            )
+            .sign(self._key, hashes.SHA256())
+        )
+        self.certificate = certificate.public_bytes(_PEM).decode()
+        """Its certificate (PEM), to be trusted."""
+
+    def issue(self, hostnames: Sequence[str]) -> KeyPair:
+        """A server certificate for DNS names and IP addresses."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = (
+            _builder(_name(hostnames[0]), self._name, key.public_key(), self._now)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_key_usage(ca=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
+                critical=False,
+            )
+            .add_extension(
+                x509.SubjectAlternativeName([_general_name(name) for name in hostnames]),
+                critical=False,
+            )
+            .sign(self._key, hashes.SHA256())
+        )
+        return _pair(certificate, key)
+
+
 def make_server_tls(hostnames: Sequence[str], now: dt.datetime) -> ServerTls:
     """A CA of its own, whose key is forgotten at once, and a server certificate of it.
 
@@ -43,33 +88,8 @@ def make_server_tls(hostnames: Sequence[str], now: dt.datetime) -> ServerTls:
         hostnames: DNS names and IP addresses the server answers to.
         now: when both begin to be valid.
     """
-    ca_key = ec.generate_private_key(ec.SECP256R1())
-    ca_name = _name("entrasync emulator CA")
-    ca = (
-        _builder(ca_name, ca_name, ca_key.public_key(), now)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_key_usage(ca=True), critical=True)
-        .add_extension(
-            x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False
-        )
-        .sign(ca_key, hashes.SHA256())
-    )
-    key = ec.generate_private_key(ec.SECP256R1())
-    server = (
-        _builder(_name(hostnames[0]), ca_name, key.public_key(), now)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(ca=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False
-        )
-        .add_extension(
-            x509.SubjectAlternativeName([_general_name(name) for name in hostnames]),
-            critical=False,
-        )
-        .sign(ca_key, hashes.SHA256())
-    )
-    return ServerTls(server=_pair(server, key), ca=ca.public_bytes(_PEM).decode())
+    authority = Authority("entrasync emulator CA", now)
+    return ServerTls(server=authority.issue(hostnames), ca=authority.certificate)
 
 
 def make_application_pair(client_id: str, now: dt.datetime) -> KeyPair:
