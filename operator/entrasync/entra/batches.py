@@ -70,7 +70,11 @@ def _slices(each: SyncObject, room: int, left: int) -> Iterator[SyncObject]:
     fixed = _references(replace(each, links=()))
     properties = each.properties
     start = True
-    size = max(room - fixed, 1)
+    if each.links and fixed >= room:
+        # no link fits beside the references among the properties: these go alone
+        yield replace(each, links=())
+        start, properties, fixed, left = False, {}, 0, 0
+    size = room - fixed
     if len(each.links) > size and left > fixed:
         size = left - fixed
     for run in _runs(each.links):

@@ -37,6 +37,7 @@ from entrasync.entra.contracts import (
 from entrasync.entra.faults import Fault, SoapFaultError
 from entrasync.entra.infoset import CodecError
 from entrasync.entra.object_errors import NO_RESULT_CODE
+from entrasync.entra.privacy import REDACTED
 from entrasync.entra.requests import (
     CompanyConfigurationRequest,
     FinalizeExportRequest,
@@ -179,7 +180,7 @@ class SyncServiceClient:
             yield page
             progressed = page.cookie is not None and page.cookie != cookie
             if not progressed or not (page.more or page.objects):
-                if page.cookie is None and page.more:
+                if page.more:
                     raise TransientError(
                         "RunFailed",
                         "the sync service says there is more to read, but not where to go on",
@@ -212,6 +213,9 @@ class SyncServiceClient:
                 hops += 1
                 tries -= 1
                 self._follow(redirect.url, hops)
+            except CodecError:
+                # what is to be sent cannot travel: it will not the next time either
+                raise
             except TransientError as error:
                 if tries >= MAX_TRIES:
                     raise
@@ -230,25 +234,33 @@ class SyncServiceClient:
         self, operation: str, encode: Callable[[RequestHeader], bytes], tracking_id: str
     ) -> bytes:
         application = _APPLICATIONS.get(operation, APPLICATION_IDS[self._version])
+        token = self._tokens.token()
         header = RequestHeader(
             to=self._url,
             message_id=self._surroundings.new_id(),
             token=SyncToken(
-                application_id=application,
-                bearer_token=self._tokens.token(),
-                tracking_id=tracking_id,
+                application_id=application, bearer_token=token, tracking_id=tracking_id
             ),
         )
+        content = encode(header)
+        headers = self._headers(operation, application, tracking_id)
         log.debug("sync_service_call", operation=operation, tracking_id=tracking_id)
         try:
-            answer = self._http.post(
-                self._url,
-                content=encode(header),
-                headers=self._headers(operation, application, tracking_id),
-            )
+            with self._http.stream("POST", self._url, content=content, headers=headers) as answer:
+                body = self._body(answer)
         except httpx.HTTPError as error:
             raise transport_error(error, self._cloud, self._url, "spec.syncService.url") from None
-        return self._read(answer)
+        try:
+            open_response(body)
+        except SoapFaultError as error:
+            raise self._from_fault(error.fault, token) from None
+        except CodecError as error:
+            raise TransientError(
+                "RunFailed",
+                f"the sync service gave an answer that cannot be read ({error.message})",
+                resource=self._resource,
+            ) from None
+        return body
 
     def _headers(self, operation: str, application: str, tracking_id: str) -> dict[str, str]:
         """What Entra Connect sends; the service is not known to read it."""
@@ -264,26 +276,24 @@ class SyncServiceClient:
             "x-ms-aadmsods-tenantid": self._tenant_id,
         }
 
-    def _read(self, answer: httpx.Response) -> bytes:
-        """The body of a good answer; everything else becomes an error."""
+    def _body(self, answer: httpx.Response) -> bytes:
+        """What the service itself said; of anything else not an octet is read."""
         content_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
         if content_type != CONTENT_TYPE or answer.status_code not in {
             _HTTP_OK,
             _HTTP_SERVER_ERROR,
         }:
             raise self._not_soap(answer)
-        body = answer.content
-        try:
-            open_response(body)
-        except SoapFaultError as error:
-            raise self._from_fault(error.fault) from None
-        except CodecError as error:
-            raise TransientError(
-                "RunFailed",
-                f"the sync service gave an answer that cannot be read ({error.message})",
-                resource=self._resource,
-            ) from None
-        return body
+        body = bytearray()
+        for chunk in answer.iter_bytes():
+            body += chunk
+            if len(body) > MAX_ANSWER_BYTES:
+                raise TransientError(
+                    "RunFailed",
+                    f"the sync service gave an answer of more than {MAX_ANSWER_BYTES} bytes",
+                    resource=self._resource,
+                )
+        return bytes(body)
 
     def _not_soap(self, answer: httpx.Response) -> EntrasyncError:
         """A gateway in front answered: its body is never given to the decoder."""
@@ -303,10 +313,11 @@ class SyncServiceClient:
             field="spec.syncService.url",
         )
 
-    def _from_fault(self, fault: Fault) -> EntrasyncError:
+    def _from_fault(self, fault: Fault, token: str) -> EntrasyncError:
         if fault.redirect_url is not None:
             return _RedirectError(fault.redirect_url)
-        text = fault.text
+        # a service that repeats the request in its complaint must not put the token into a log
+        text = fault.text.replace(token, REDACTED) if token else fault.text
         if fault.error_code == BUSY_CODE:
             return TransientError("Throttled", "the tenant is busy", resource=self._resource)
         if NOT_ACTIVATED_TEXT in text:
@@ -345,7 +356,7 @@ class SyncServiceClient:
             )
         target = redirected(url, self._cloud, self._url)
         if target is None:
-            host = urlsplit(url).hostname or "no host"
+            host = _host_of(url)
             raise ConfigurationError(
                 "EndpointNotOffered",
                 f"the sync service redirected to {host}, which is not below the hosts of"
@@ -357,7 +368,7 @@ class SyncServiceClient:
 
     @property
     def _host(self) -> str:
-        return urlsplit(self._url).hostname or self._url
+        return _host_of(self._url)
 
     def _wait_for(self, tries: int, retry_after: float | None) -> float:
         """Seconds to wait: as told, else doubling with jitter."""
@@ -368,13 +379,22 @@ class SyncServiceClient:
 
     def _retry_after(self, answer: httpx.Response) -> float | None:
         text = answer.headers.get("retry-after", "")
-        if text.isdigit():
+        if text.isascii() and text.isdigit():
             return float(text)
         try:
             moment = parsedate_to_datetime(text)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return None
+        if moment.tzinfo is None:  # HTTP knows no other zone
+            moment = moment.replace(tzinfo=dt.UTC)
         return max(0.0, (moment - self._surroundings.clock()).total_seconds())
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or "no host"
+    except ValueError:
+        return "no host"
 
 
 class _RedirectError(EntrasyncError):

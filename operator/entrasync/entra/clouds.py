@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from entrasync.entra.contracts import SERVICE_PATH
 from entrasync.errors import ConfigurationError
+
+_LABEL: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+"""A part of a host's name; nothing in it can be quoted or escaped to mean another host."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +72,7 @@ def redirect_allowed(url: str, suffixes: Iterable[str]) -> bool:
     else:
         return False
     host = _labels(parts.hostname)
-    if not all(host):
+    if not all(map(_LABEL.fullmatch, host)):
         return False
     for suffix in suffixes:
         wanted = _labels(suffix)
@@ -101,7 +106,7 @@ def tls_context(cloud: Cloud) -> ssl.SSLContext:
     if cloud.ca_bundle_pem:
         try:
             context.load_verify_locations(cadata=cloud.ca_bundle_pem)
-        except (ssl.SSLError, ValueError):
+        except (ssl.SSLError, ValueError, TypeError):  # the last for what is no ASCII
             raise ConfigurationError(
                 "CertificateNotTrusted",
                 "The bundle holds no PEM certificate that can be read: put the certificate of"

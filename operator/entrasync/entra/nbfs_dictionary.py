@@ -1,6 +1,7 @@
 """The static dictionary of [MC-NBFS]: 487 strings that travel as a number.
 
-The number on the wire is twice the index. Index 81 is the empty string, written `""` below.
+The number on the wire is twice the index. Index 81 is the empty string, written `""` below; the one
+blank in a string, a slip of .NET's own table that its readers have as well, is written `␣`.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ RequestSecurityTokenResponse KeySize RequestedTokenReference AppliesTo Authentic
 CombinedHash BinaryExchange Lifetime RequestedSecurityToken Entropy RequestedProofToken
 ComputedKey RequestSecurityToken RequestType Context BinarySecret
 http://schemas.xmlsoap.org/ws/2005/02/trust/spnego
-http://schemas.xmlsoap.org/ws/2005/02/trust/tlsnego wst
+␣http://schemas.xmlsoap.org/ws/2005/02/trust/tlsnego wst
 http://schemas.xmlsoap.org/ws/2004/04/trust
 http://schemas.xmlsoap.org/ws/2004/04/security/trust/RST/Issue
 http://schemas.xmlsoap.org/ws/2004/04/security/trust/RSTR/Issue
@@ -174,7 +175,7 @@ faultactor detail
 """
 
 STATIC_STRINGS: Final[tuple[str, ...]] = tuple(
-    "" if word == '""' else word for word in _WORDS.split()
+    "" if word == '""' else word.replace("␣", " ") for word in _WORDS.split()
 )
 """Strings by index."""
 

@@ -88,7 +88,7 @@ class _Reader:
             record = self._byte()
             if record >= _FIRST_TEXT:
                 yield from self._content(record)
-            elif record >= _FIRST_ELEMENT:
+            elif _FIRST_ELEMENT <= record < _FIRST_UNUSED:
                 yield from self._begin(record)
             elif record == _END_ELEMENT:
                 yield self._end()

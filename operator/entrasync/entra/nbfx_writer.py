@@ -32,7 +32,12 @@ def multi_byte_int31(value: int) -> bytes:
 _IDS: Final = {word: multi_byte_int31(number) for word, number in STATIC_IDS.items()}
 
 
-def _utf8(value: str) -> bytes:
+def utf8(value: str) -> bytes:
+    """Octets of a text.
+
+    Raises:
+        CodecError: it is none.
+    """
     try:
         return value.encode()
     except UnicodeEncodeError:
@@ -40,7 +45,7 @@ def _utf8(value: str) -> bytes:
 
 
 def _string(value: str) -> bytes:
-    data = _utf8(value)
+    data = utf8(value)
     return multi_byte_int31(len(data)) + data
 
 
@@ -185,7 +190,7 @@ class NbfxWriter:
             self._out.append(0xAA)
             self._out += number
         else:
-            self._sized(0x98, _utf8(value))
+            self._sized(0x98, utf8(value))
 
     def _sized(self, record: int, data: bytes) -> None:
         size = len(data)

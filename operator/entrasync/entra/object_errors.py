@@ -127,7 +127,8 @@ def error_code(code: str | None, description: str | None) -> str:
     for part, named in _BY_TEXT:
         if part in text:
             return named
-    return next((each for each in OBJECT_ERRORS if each in text), UNKNOWN_CODE)
+    # the longest: the names of some codes end in the name of another
+    return max((each for each in OBJECT_ERRORS if each in text), key=len, default=UNKNOWN_CODE)
 
 
 def explain(code: str) -> ObjectErrorHelp:

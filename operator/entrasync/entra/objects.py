@@ -31,6 +31,7 @@ from entrasync.entra.contracts import (
 )
 from entrasync.entra.envelope import boolean_of, integer_of, is_nil, leaf, members, text_of
 from entrasync.entra.nbfx import NbfxWriter
+from entrasync.entra.nbfx_writer import utf8
 from entrasync.entra.tree import Element
 
 _COLLECTION: Final = "SyncReferenceChangeCollection"
@@ -106,7 +107,7 @@ def _write_links(writer: NbfxWriter, links: tuple[LinkChange, ...]) -> None:
     writer.attribute("i", "type", _COLLECTION)
     writer.start("", "referenceChanges")
     for link in links:
-        anchor = link.anchor.encode()
+        anchor = utf8(link.anchor)
         if link.by_cloud_anchor or len(anchor) > _SHORT_ANCHOR:
             _write_link(writer, link)
         else:

@@ -216,7 +216,7 @@ def decode_read_back_response(data: bytes, limits: CodecLimits = DEFAULT_LIMITS)
     objects = [each for each in map(_read_known, found) if each is not None]
     cookie = next((each for each in result.children if each.name.endswith("Cookie")), None)
     more = any(
-        each.name.startswith("More") and not is_nil(each) and boolean_of(each.text)
+        each.name.startswith("More") and each.text.strip().lower() in {"true", "1"}
         for each in result.children
     )
     return ReadBackPage(

@@ -14,6 +14,8 @@ import msal
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from msal.exceptions import MsalServiceError
 
 from entrasync.entra.clouds import Cloud
 from entrasync.entra.contracts import SERVICE_APPLICATION, SERVICE_ROLE
@@ -23,6 +25,7 @@ from entrasync.errors import ConfigurationError, TransientError
 SCOPE: Final = f"{SERVICE_APPLICATION}/.default"
 
 _UNKNOWN_TENANT: Final = frozenset({90002, 900021, 900023})
+_TOO_MANY_REQUESTS: Final = 429
 _TENANT_TEXTS: Final = ("AADSTS90002", "AADSTS900021", "AADSTS900023", "invalid_tenant")
 
 
@@ -101,6 +104,9 @@ class MsalTokenSource:
             raise transport_error(
                 error, self._cloud, self._cloud.login_authority, "spec.loginAuthority"
             ) from None
+        except MsalServiceError:
+            # how msal tells of a status of 500 and above
+            raise self._busy() from None
         token = answer.get("access_token")
         if not isinstance(token, str):
             raise self._refused(answer)
@@ -118,19 +124,18 @@ class MsalTokenSource:
                     instance_discovery=False,
                     http_client=self._http,
                 )
-            except ValueError as error:
-                # msal tells of an unknown tenant while it reads the OpenID configuration
-                if any(text in str(error) for text in _TENANT_TEXTS):
-                    raise self._tenant_not_found() from None
-                raise ConfigurationError(
-                    "CredentialsRejected",
-                    f"the login authority {self._cloud.login_authority} gave no usable OpenID"
-                    f" configuration for tenant {self._tenant_id}; look at `spec.tenantId` and at"
-                    " `spec.loginAuthority` of the cloud",
-                    resource=self._resource,
-                    field="spec.tenantId",
-                ) from None
-        found: Mapping[str, Any] = self._application.acquire_token_for_client(scopes=[SCOPE])
+            except (ValueError, KeyError, TypeError, AttributeError):
+                # KeyError and what follows: the configuration is JSON, but not the expected
+                raise self._no_configuration() from None
+        try:
+            found: Mapping[str, Any] = self._application.acquire_token_for_client(scopes=[SCOPE])
+        except (ValueError, TypeError, AttributeError):
+            raise TransientError(
+                "ServerUnreachable",
+                f"{self._cloud.login_authority} answered with something that is no token: check"
+                " the proxy and `spec.loginAuthority` of the cloud",
+                resource=self._resource,
+            ) from None
         return found
 
     def _client_credential(self) -> str | dict[str, str]:
@@ -160,6 +165,8 @@ class MsalTokenSource:
             raise self._bad_certificate(
                 f"the certificate is not valid before {parsed.not_valid_before_utc:%Y-%m-%d}"
             )
+        if not isinstance(private, rsa.RSAPrivateKey):
+            raise self._bad_certificate("`tls.key` is no RSA key: Microsoft Entra takes no other")
         encoding = serialization.Encoding.DER
         form = serialization.PublicFormat.SubjectPublicKeyInfo
         if private.public_key().public_bytes(encoding, form) != parsed.public_key().public_bytes(
@@ -174,6 +181,29 @@ class MsalTokenSource:
             resource=self._resource,
             field=self._credential.origin,
         )
+
+    def _no_configuration(self) -> ConfigurationError | TransientError:
+        """What the authority's refusal to describe itself means.
+
+        An unknown tenant shows here first. msal does not repeat what the authority said, so that
+        the answer itself is asked.
+        """
+        status, text = self._http.discovery
+        if any(each in text for each in _TENANT_TEXTS):
+            return self._tenant_not_found()
+        if status == _TOO_MANY_REQUESTS:
+            return self._busy()
+        return ConfigurationError(
+            "CredentialsRejected",
+            f"the login authority {self._cloud.login_authority} gave no usable OpenID"
+            f" configuration for tenant {self._tenant_id}; look at `spec.tenantId` and at"
+            " `spec.loginAuthority` of the cloud",
+            resource=self._resource,
+            field="spec.tenantId",
+        )
+
+    def _busy(self) -> TransientError:
+        return TransientError("Throttled", "the login authority is busy", resource=self._resource)
 
     def _tenant_not_found(self) -> ConfigurationError:
         return ConfigurationError(
@@ -190,9 +220,7 @@ class MsalTokenSource:
         if codes & _UNKNOWN_TENANT or any(text in description for text in _TENANT_TEXTS):
             return self._tenant_not_found()
         if answer.get("error") == "temporarily_unavailable":
-            return TransientError(
-                "Throttled", "the login authority is busy", resource=self._resource
-            )
+            return self._busy()
         told = " ".join(f"AADSTS{code}" for code in sorted(codes)) or str(answer.get("error"))
         thumbprint = ""
         if isinstance(self._credential, CertificateCredential):
@@ -236,9 +264,13 @@ class _HttpAdapter:
 
     def __init__(self, cloud: Cloud) -> None:
         self._client = http_client(cloud, read_seconds=TOKEN_SECONDS)
+        self.discovery = (0, "")
+        """Status and text of the last GET: msal sends none but for the OpenID configuration."""
 
     def get(self, url: str, params: Any = None, headers: Any = None, **_: Any) -> _HttpAnswer:
-        return _HttpAnswer(self._client.get(url, params=params, headers=headers))
+        answer = _HttpAnswer(self._client.get(url, params=params, headers=headers))
+        self.discovery = answer.status_code, answer.text
+        return answer
 
     def post(
         self, url: str, params: Any = None, data: Any = None, headers: Any = None, **_: Any
