@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dev.demo.setup import OPERATOR_NAMESPACE
 from tests.support.stage import Manifest, Place
 
 pytestmark = pytest.mark.cluster
@@ -78,8 +79,17 @@ def test_one_tenant_has_one_owner(place: Place) -> None:
     assert f"DirectorySync {place.name}/contoso owns this tenant" in told["message"]
     assert place.condition("dsync", "second", "Stalled")["status"] == "True"
     assert place.runs(sync="second") == []
+    assert _owners(place) == [place.get("dsync")["metadata"]["uid"]]
     place.delete("dsync", "contoso")
     assert place.until_synchronized("second")["objects"] == COMPANY
+    assert _owners(place) == [place.get("dsync", "second")["metadata"]["uid"]]
+    # what only previews, or is gone, owns nothing
+    place.patch("dsync", "second", {"mode": "Preview"})
+    place.until("the tenant to be free", lambda: not _owners(place))
+    place.patch("dsync", "second", {"mode": "Apply"})
+    place.until("the tenant to be taken", lambda: _owners(place))
+    place.delete("dsync", "second")
+    place.until("the tenant to be free", lambda: not _owners(place))
 
 
 def test_removing_a_sync_changes_nothing_and_creating_it_again_adopts(place: Place) -> None:
@@ -131,6 +141,13 @@ def test_a_run_is_cancelled(place: Place) -> None:
     ended = place.until_ended("stuck")
     assert ended["phase"] == "Cancelled"
     place.until("its Job to go", lambda: "stuck" not in _jobs(place))
+
+
+def _owners(place: Place) -> list[str]:
+    """Uids of this namespace's syncs that own a tenant."""
+    leases = place.kubectl.get("leases", "-n", OPERATOR_NAMESPACE)["items"]
+    holders = [lease["spec"].get("holderIdentity", "").partition("/") for lease in leases]
+    return [uid for namespace, _, uid in holders if namespace == place.name]
 
 
 def _jobs(place: Place) -> set[str]:

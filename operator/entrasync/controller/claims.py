@@ -9,6 +9,7 @@ from entrasync.api.azure_cloud import AzureCloud
 from entrasync.api.directory_sync import DirectorySync, SyncMode
 from entrasync.api.entra_tenant import EntraTenant
 from entrasync.controller.gateway import Gateway, lease_path, resource_path
+from entrasync.controller.manifests import MANAGED_BY, MANAGED_SELECTOR
 
 
 def lease_name(cloud: AzureCloud, tenant: EntraTenant) -> str:
@@ -60,23 +61,40 @@ class TenantClaims:
         self._gateway.replace(path, lease)
         return self._other(self._gateway.get(path), sync)
 
+    def release_abandoned(self) -> None:
+        """Releases the tenants of syncs that are gone: a Lease has no owner to go with."""
+        for lease in self._gateway.list(lease_path(self._namespace), MANAGED_SELECTOR):
+            holder = lease["spec"].get("holderIdentity", "")
+            if self._holding(holder) is None:
+                self._gateway.delete(lease_path(self._namespace, lease["metadata"]["name"]))
+
     def _other(self, lease: dict[str, Any] | None, sync: DirectorySync) -> str | None:
         """Who else holds a Lease; a holder that is gone or only previews holds nothing."""
         holder = (lease or {}).get("spec", {}).get("holderIdentity", "")
         if not holder or holder == holder_of(sync):
             return None
+        found = self._holding(holder)
+        if found is None:
+            return None
+        applies = found["spec"].get("mode", "Apply") == "Apply"
+        if not applies or "deletionTimestamp" in found["metadata"]:
+            return None
+        return f"{found['metadata']['namespace']}/{found['metadata']['name']}"
+
+    def _holding(self, holder: str) -> dict[str, Any] | None:
+        """The sync a Lease names; `None` when it is gone."""
         namespace, _, uid = holder.partition("/")
-        for found in self._gateway.list(resource_path("directorysyncs", namespace)):
-            metadata = found["metadata"]
-            applies = found["spec"].get("mode", "Apply") == "Apply"
-            if metadata["uid"] == uid and applies and "deletionTimestamp" not in metadata:
-                return f"{namespace}/{metadata['name']}"
-        return None
+        found = self._gateway.list(resource_path("directorysyncs", namespace))
+        return next((each for each in found if each["metadata"]["uid"] == uid), None)
 
     def _manifest(self, name: str, sync: DirectorySync) -> dict[str, Any]:
         return {
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
-            "metadata": {"name": name, "namespace": self._namespace},
+            "metadata": {
+                "name": name,
+                "namespace": self._namespace,
+                "labels": dict(MANAGED_BY),
+            },
             "spec": {"holderIdentity": holder_of(sync)},
         }

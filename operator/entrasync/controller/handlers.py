@@ -59,7 +59,8 @@ def _register_kind(
             known.discard(key)
         else:
             known.add(key)
-            wake(key)
+        # what is gone is looked at once more: its tenant is released
+        wake(key)
         for other in tuple(known):
             same_place = not key.namespace or other.namespace == key.namespace
             if other.plural in WAKES[plural] and same_place:

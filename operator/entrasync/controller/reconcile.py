@@ -89,6 +89,7 @@ class SyncReconciler:
         """Decides what a sync does next, and does it."""
         sync = self.resources.get(DirectorySync, namespace, name)
         if sync is None:
+            self.observer.claims.release_abandoned()
             return None
         observed = self.observer.observe(sync)
         decision = decide(observed, now)
