@@ -12,9 +12,8 @@ from entrasync.api.entra_tenant import EntraTenant
 from entrasync.api.sync_run import SyncRun, Trigger
 from entrasync.controller import manifests, part_status
 from entrasync.controller.check_times import check_due, request_of
-from entrasync.controller.conditions import FALSE, find, ready_changed
-from entrasync.controller.decide import GRACE, active_run, reference_problem
-from entrasync.controller.durations import parse_time
+from entrasync.controller.conditions import ready_changed
+from entrasync.controller.decide import active_run, reference_problem
 from entrasync.controller.gateway import Gateway, resource_path
 from entrasync.controller.resources import Resources
 from entrasync.controller.run_status import trigger_of, was_ended
@@ -46,8 +45,7 @@ class CheckReconciler:
         problem = reference_problem(tenant, cloud)
         if problem is not None:
             reason, message = problem
-            stalled = reason != "ReferenceNotFound" or _missing_for_long(tenant, now)
-            part_status.part_blocked(tenant, reason, message, stalled=stalled, now=now)
+            part_status.part_blocked(tenant, reason, message, now)
             self._write_part(tenant, before, now)
             return now + QUEUE_LOOK
         return self._check_part(tenant, before, now)
@@ -113,14 +111,6 @@ class CheckReconciler:
         old = before if isinstance(before, type(part.status)) else None
         if self.resources.write_status(part, old, part.status):
             self.resources.tell(part, ready_changed(old, part.status), now)
-
-
-def _missing_for_long(tenant: EntraTenant, now: dt.datetime) -> bool:
-    ready = find(tenant.status.conditions, "Ready") if tenant.status else None
-    if ready is None or ready.status != FALSE:
-        return False
-    since = parse_time(ready.last_transition_time)
-    return since is not None and now - since >= GRACE
 
 
 def _check_name(part: EntraTenant | ActiveDirectory, now: dt.datetime) -> str:

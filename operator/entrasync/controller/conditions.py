@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from entrasync.api.common import Condition
-from entrasync.controller.durations import format_time
+from entrasync.controller.durations import format_time, parse_time
 
 TRUE: Final = "True"
 FALSE: Final = "False"
@@ -82,6 +82,13 @@ def is_true(conditions: Sequence[Condition], kind: str) -> bool:
     """Whether a condition is there and True."""
     found = find(conditions, kind)
     return found is not None and found.status == TRUE
+
+
+def unready_for(conditions: Sequence[Condition], now: dt.datetime) -> dt.timedelta:
+    """How long Ready has been False; nothing when it is not."""
+    ready = find(conditions, "Ready")
+    since = parse_time(ready.last_transition_time) if ready and ready.status == FALSE else None
+    return now - since if since is not None else dt.timedelta()
 
 
 class HasConditions(Protocol):

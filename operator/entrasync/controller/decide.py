@@ -6,7 +6,6 @@ import datetime as dt
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from entrasync.api.active_directory import ActiveDirectory
 from entrasync.api.azure_cloud import AzureCloud, EndpointVersion
@@ -21,14 +20,11 @@ from entrasync.api.sync_run import (
     Trigger,
 )
 from entrasync.controller.check_times import is_checked
-from entrasync.controller.conditions import FALSE, TRUE, find
+from entrasync.controller.conditions import FALSE, TRUE, find, unready_for
 from entrasync.controller.durations import parse_time
-from entrasync.controller.reasons import LATE_ARRIVALS, TRANSIENT
+from entrasync.controller.reasons import needs_somebody
 from entrasync.controller.schedule import interval_of, next_due, retry_delay
 from entrasync.errors import ConfigurationError
-
-GRACE: Final = dt.timedelta(minutes=10)
-"""How long a missing reference or Secret is taken for something that is still to be applied."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -160,7 +156,11 @@ def blocker(observed: ObservedSync, now: dt.datetime) -> Blocked | None:
     """What keeps a sync from running; `None` when it may."""
     missing = missing_reference(observed)
     if missing is not None:
-        return Blocked("ReferenceNotFound", missing, stalled=_out_of_grace(observed, now))
+        return Blocked(
+            "ReferenceNotFound",
+            missing,
+            stalled=needs_somebody("ReferenceNotFound", _unready_for(observed, now)),
+        )
     if observed.tenant is None or observed.cloud is None:
         return None
     offered = cloud_problem(observed.tenant, observed.cloud)
@@ -262,23 +262,16 @@ def _part_problem(
 ) -> Blocked | None:
     ready = find(part.status.conditions, "Ready") if part.status else None
     if ready is not None and ready.status == FALSE:
-        late = ready.reason in LATE_ARRIVALS
-        stalled = _out_of_grace(observed, now) if late else ready.reason not in TRANSIENT
+        stalled = needs_somebody(ready.reason, _unready_for(observed, now))
         return Blocked(ready.reason, f"{part.key} {ready.message}", stalled=stalled)
     if not is_checked(part) or ready is None or ready.status != TRUE:
         return Blocked("Checking", f"{part.key} is being checked", stalled=False, checking=True)
     return None
 
 
-def _out_of_grace(observed: ObservedSync, now: dt.datetime) -> bool:
-    """Whether a missing thing has been missing for longer than applying it would take."""
+def _unready_for(observed: ObservedSync, now: dt.datetime) -> dt.timedelta:
     status = observed.sync.status
-    ready = find(status.conditions, "Ready") if status else None
-    if ready is not None and ready.status == FALSE:
-        since = parse_time(ready.last_transition_time)
-    else:
-        since = now
-    return since is not None and now - since >= GRACE
+    return dt.timedelta() if status is None else unready_for(status.conditions, now)
 
 
 def _failures_in_a_row(status: DirectorySyncStatus) -> int:

@@ -17,9 +17,10 @@ from entrasync.controller.conditions import (
     Wanted,
     find,
     merge,
+    unready_for,
 )
 from entrasync.controller.durations import format_time
-from entrasync.controller.reasons import LATE_ARRIVALS, TRANSIENT
+from entrasync.controller.reasons import needs_somebody
 
 TENANT_REASONS: Final = frozenset(
     {
@@ -85,12 +86,11 @@ def part_blocked(
     part: EntraTenant | ActiveDirectory,
     reason: str,
     message: str,
-    *,
-    stalled: bool,
     now: dt.datetime,
 ) -> None:
     """Marks a tenant or directory as not usable, in its status."""
     status = _part_status(part)
+    stalled = needs_somebody(reason, unready_for(status.conditions, now))
     wanted = {"Ready": Wanted(status=FALSE, reason=reason, message=message[:MESSAGE_LENGTH])}
     holds = Wanted(status=TRUE, reason=reason, message=message[:MESSAGE_LENGTH])
     wanted["Stalled" if stalled else "Reconciling"] = holds
@@ -113,9 +113,7 @@ def part_checked(
             wanted["CredentialsValid"] = ready
         _set_part(part, status, wanted, now)
     else:
-        late = check.reason in LATE_ARRIVALS
-        stalled = not late and check.reason not in TRANSIENT
-        part_blocked(part, check.reason, check.message, stalled=stalled, now=now)
+        part_blocked(part, check.reason, check.message, now)
 
 
 def apply_facts(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -132,3 +133,13 @@ def test_a_missing_secret_does_not_stall_at_once() -> None:
     found = conditions(tenant.status)
     assert found["Ready"] == ("False", "SecretNotFound")
     assert found["Reconciling"] == ("True", "SecretNotFound")
+
+    part_checked(
+        tenant,
+        CheckOutcome(ok=False, reason="SecretNotFound", message="m"),
+        1,
+        NOW + dt.timedelta(minutes=10),
+    )
+    found = conditions(tenant.status)
+    assert found["Stalled"] == ("True", "SecretNotFound")
+    assert "Reconciling" not in found
