@@ -28,7 +28,7 @@ from entrasync.emulator.server import open_socket, prepare, public_url
 TENANT_ID = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
 CLIENT_ID = "7d444840-9dc0-11d1-b245-5ffdce74fad2"
 CLIENT_SECRET = "test-secret-of-the-emulated-tenant"
-_START_SECONDS = 30
+_START_SECONDS = 120
 _PAGE_SIZE = 5000
 
 
@@ -84,7 +84,7 @@ class EmulatorServer:
             self.__exit__(None, None, None)
             raise AssertionError(f"the emulator did not start within {_START_SECONDS} seconds")
         trust = ssl.create_default_context(cadata=self.ca_pem)
-        self.http = httpx.Client(base_url=self.url, verify=trust, timeout=60, trust_env=False)
+        self.http = httpx.Client(base_url=self.url, verify=trust, timeout=300, trust_env=False)
         return self
 
     def __exit__(
