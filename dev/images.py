@@ -93,6 +93,13 @@ def build(image: Image) -> Path:
     return archive
 
 
+def load(image: Image) -> None:
+    """Puts the image into the cluster, built anew when its inputs changed."""
+    archive = build(image)
+    with step(f"Loading {image.tag} into the cluster", "5 s"):
+        cluster.load(archive)
+
+
 def digest(image: Image) -> str:
     """SHA-256 over the names and contents of the inputs."""
     total = hashlib.sha256()
@@ -224,10 +231,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         for name in options.names:
-            archive = build(ALL[name])
-            if options.command == "load":
-                with step(f"Loading {ALL[name].tag} into the cluster", "5 s"):
-                    cluster.load(archive)
+            (load if options.command == "load" else build)(ALL[name])
     except SetupError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1

@@ -30,10 +30,6 @@ def main() -> int:
         say(f"\nThe demo failed: {error}")
         _show_state()
         return 1
-    except subprocess.CalledProcessError as error:
-        say(f"\nThe demo failed: {' '.join(map(str, error.cmd[:6]))} ended with {error.returncode}")
-        say(str(error.stderr or error.stdout or "See the lines above."))
-        return 1
     except KeyboardInterrupt:
         say("\nInterrupted.")
         return 130

@@ -12,7 +12,8 @@ from typing import Any
 
 import yaml
 
-from dev import cluster
+from dev import cluster, images
+from dev.cluster.output import SetupError
 from dev.demo.kubectl import Kubectl, KubectlError
 from dev.demo.waiting import say, wait_for
 from entrasync.emulator.certificates import Authority, KeyPair
@@ -42,19 +43,21 @@ DEMO_TENANT: dict[str, Any] = {
 
 def bring_up() -> Kubectl:
     """A cluster with the operator installed from the images of this checkout."""
-    _module("dev.cluster", "packages")
-    _module("dev.cluster", "up")
-    _module("dev.images", "build", "entrasync")
-    _module("dev.images", "build", "samba-ad")
-    _module("dev.images", "load", "entrasync", "samba-ad")
+    cluster.install_packages()
+    _start_cluster()
+    for image in images.ALL.values():
+        images.load(image)
     kubectl = Kubectl(program=cluster.binary("kubectl"), kubeconfig=cluster.kubeconfig_path())
     clean_stage(kubectl)
     install_operator(kubectl, cluster.binary("helm"))
     return kubectl
 
 
-def _module(name: str, *arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", name, *arguments], check=True, cwd=ROOT)
+def _start_cluster() -> None:
+    """Starts the cluster from a process of its own: its daemons are to outlive their parent."""
+    done = subprocess.run([sys.executable, "-m", "dev.cluster", "up"], check=False, cwd=ROOT)
+    if done.returncode != 0:
+        raise SetupError("The cluster did not come up; the lines above say why.")
 
 
 def clean_stage(kubectl: Kubectl) -> None:

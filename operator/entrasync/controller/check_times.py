@@ -48,7 +48,7 @@ def check_due(part: EntraTenant | ActiveDirectory, now: dt.datetime) -> dt.datet
 def _waits(reason: str) -> tuple[dt.timedelta, dt.timedelta]:
     """Shortest and longest wait between two checks."""
     if reason == "BindRejected":
-        return BIND_WAIT, max(BIND_WAIT, LONGEST_WAIT)
+        return BIND_WAIT, LONGEST_WAIT
     if reason in TRANSIENT | LATE_ARRIVALS:
         return FIRST_WAIT_IF_PASSING, LONGEST_WAIT_IF_PASSING
     return FIRST_WAIT, LONGEST_WAIT

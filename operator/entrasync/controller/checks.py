@@ -15,11 +15,10 @@ from entrasync.controller.check_times import check_due, request_of
 from entrasync.controller.conditions import ready_changed
 from entrasync.controller.decide import active_run, reference_problem
 from entrasync.controller.gateway import Gateway, resource_path
+from entrasync.controller.queue import JOB_LOOK, QUEUE_LOOK
 from entrasync.controller.resources import Resources
 from entrasync.controller.run_status import trigger_of, was_ended
 
-QUEUE_LOOK: Final = dt.timedelta(seconds=10)
-JOB_LOOK: Final = dt.timedelta(seconds=15)
 KEPT_CHECKS: Final = 2
 
 

@@ -78,12 +78,6 @@ def find(conditions: Sequence[Condition], kind: str) -> Condition | None:
     return next((c for c in conditions if c.type == kind), None)
 
 
-def is_true(conditions: Sequence[Condition], kind: str) -> bool:
-    """Whether a condition is there and True."""
-    found = find(conditions, kind)
-    return found is not None and found.status == TRUE
-
-
 def unready_for(conditions: Sequence[Condition], now: dt.datetime) -> dt.timedelta:
     """How long Ready has been False; nothing when it is not."""
     ready = find(conditions, "Ready")

@@ -69,17 +69,14 @@ def part_checking(part: EntraTenant | ActiveDirectory, now: dt.datetime) -> None
     """Marks a tenant or directory as being checked, in its status; keeps an earlier verdict."""
     status = _part_status(part)
     ready = find(status.conditions, "Ready")
-    wanted: dict[str, Wanted] = {}
-    if ready is None or ready.observed_generation != part.metadata.generation:
-        checking = Wanted(status=UNKNOWN, reason="Checking", message="a check is under way")
-        wanted = {
-            "Ready": checking,
-            "Reconciling": Wanted(status=TRUE, reason="Checking", message=checking.message),
-        }
-    elif ready.status != TRUE:
+    if ready is not None and ready.observed_generation == part.metadata.generation:
         return
-    if wanted:
-        _set_part(part, status, wanted, now)
+    message = "a check is under way"
+    wanted = {
+        "Ready": Wanted(status=UNKNOWN, reason="Checking", message=message),
+        "Reconciling": Wanted(status=TRUE, reason="Checking", message=message),
+    }
+    _set_part(part, status, wanted, now)
 
 
 def part_blocked(
@@ -116,22 +113,18 @@ def part_checked(
         part_blocked(part, check.reason, check.message, now)
 
 
-def apply_facts(
-    result: RunResult, tenant: EntraTenant | None, directory: ActiveDirectory | None
-) -> None:
-    """Copies what a run or check learnt onto the statuses of tenant and directory."""
-    if tenant is not None:
-        status = _part_status(tenant)
-        if isinstance(status, EntraTenantStatus):
-            status.company = result.company or status.company
-            if result.endpoint_version:
-                status.endpoint = TenantEndpoint(
-                    version=result.endpoint_version, url=result.endpoint_url
-                )
-    if directory is not None and result.directory is not None:
-        found = _part_status(directory)
-        if isinstance(found, ActiveDirectoryStatus):
-            result.directory.apply_to(found)
+def apply_facts(result: RunResult, part: EntraTenant | ActiveDirectory) -> None:
+    """Copies what a run or check learnt of a tenant or directory onto its status."""
+    if isinstance(part, EntraTenant):
+        status = part.status = part.status or EntraTenantStatus()
+        status.company = result.company or status.company
+        if result.endpoint_version:
+            status.endpoint = TenantEndpoint(
+                version=result.endpoint_version, url=result.endpoint_url
+            )
+    elif result.directory is not None:
+        part.status = part.status or ActiveDirectoryStatus()
+        result.directory.apply_to(part.status)
 
 
 def _part_status(part: EntraTenant | ActiveDirectory) -> EntraTenantStatus | ActiveDirectoryStatus:

@@ -14,6 +14,10 @@ from typing import Final
 
 FIRST_BACKOFF: Final = dt.timedelta(seconds=1)
 LONGEST_BACKOFF: Final = dt.timedelta(minutes=2)
+QUEUE_LOOK: Final = dt.timedelta(seconds=10)
+"""When what waits for something else is looked at again, should no event wake it."""
+JOB_LOOK: Final = dt.timedelta(seconds=15)
+"""The same, for what has a Job under way."""
 
 
 @dataclass(slots=True, frozen=True, order=True)

@@ -17,7 +17,7 @@ from entrasync.api.azure_cloud import AzureCloud
 from entrasync.api.directory_sync import DirectorySync, DirectorySyncStatus
 from entrasync.api.sync_run import REQUEST_ANNOTATION, Trigger
 from entrasync.controller import manifests
-from entrasync.controller.checks import JOB_LOOK, QUEUE_LOOK, CheckReconciler
+from entrasync.controller.checks import CheckReconciler
 from entrasync.controller.claims import TenantClaims
 from entrasync.controller.conditions import ready_changed
 from entrasync.controller.decide import (
@@ -34,6 +34,7 @@ from entrasync.controller.environment import Environment
 from entrasync.controller.gateway import Gateway, resource_path
 from entrasync.controller.observe import Observer
 from entrasync.controller.part_status import cloud_status
+from entrasync.controller.queue import JOB_LOOK, QUEUE_LOOK
 from entrasync.controller.resources import Resources
 from entrasync.controller.runs import RunReconciler
 from entrasync.controller.sync_status import sync_status

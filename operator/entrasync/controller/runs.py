@@ -16,13 +16,13 @@ from entrasync.api.result import CheckOutcome, RunResult
 from entrasync.api.snapshot import Snapshot
 from entrasync.api.sync_run import RunMode, RunPhase, SyncRun, SyncRunStatus
 from entrasync.controller import harvest, manifests, part_status, run_status
-from entrasync.controller.checks import JOB_LOOK, QUEUE_LOOK
 from entrasync.controller.conditions import ready_changed
 from entrasync.controller.decide import active_run, blocker, phase_of, reference_problem
 from entrasync.controller.durations import parse_time
 from entrasync.controller.environment import Environment
 from entrasync.controller.gateway import Gateway, core_path, job_path
 from entrasync.controller.observe import Observer
+from entrasync.controller.queue import JOB_LOOK, QUEUE_LOOK
 from entrasync.controller.resources import Resources
 from entrasync.controller.sync_status import sync_after_run
 
@@ -213,11 +213,10 @@ class RunReconciler:
         self, part: EntraTenant | ActiveDirectory, run: SyncRun, result: RunResult, now: dt.datetime
     ) -> bool:
         before = part.status.model_copy(deep=True) if part.status else None
+        part_status.apply_facts(result, part)
         if isinstance(part, EntraTenant):
-            part_status.apply_facts(result, part, None)
             check, reasons = result.tenant_check, part_status.TENANT_REASONS
         else:
-            part_status.apply_facts(result, None, part)
             check, reasons = result.directory_check, part_status.DIRECTORY_REASONS
         is_own_check = run.spec.directory_sync_ref is None
         concerned = is_own_check or result.resource == part.key or result.reason in reasons
