@@ -34,7 +34,7 @@ class Case:
         reason: its reason there, which the DirectorySync repeats.
         told: what the message names.
         spoil: changes the manifests, by kind, before they are applied.
-        mend: puts right what was wrong, after the good manifests were applied again.
+        mend: puts right what no manifest can, before the good manifests are applied.
         ask: whether the next check is asked for by the annotation, lest it comes in minutes only.
     """
 
@@ -54,12 +54,14 @@ class Spoiled:
         place: where it lies.
         name: of each of its resources.
         tenant_id: of its own.
+        cloud: name of the AzureCloud its tenant lives in.
         manifests: by kind; Secrets as `application` and `reader`.
     """
 
     place: Place
     name: str
     tenant_id: str
+    cloud: str
     manifests: dict[str, Manifest]
 
     def spec(self, kind: str) -> dict[str, Any]:
@@ -68,11 +70,8 @@ class Spoiled:
         return found
 
     def apply(self) -> None:
-        """Applies what there is, the cloud first: admission looks at it."""
-        cloud = self.manifests.get("azc")
-        if cloud is not None:
-            self.place.apply(cloud)
-        self.place.apply(*(m for kind, m in self.manifests.items() if kind != "azc"))
+        """Applies what there is."""
+        self.place.apply(*self.manifests.values())
 
 
 def _wrong_password(spoiled: Spoiled) -> None:
@@ -129,22 +128,22 @@ def _without(*kinds: str) -> Callable[[Spoiled], None]:
     return leave_out
 
 
-def _own_cloud(spoiled: Spoiled) -> Manifest:
-    cloud = setup.cloud_resource(spoiled.place.stage.authority, f"e2e-{spoiled.name}")
-    spoiled.spec("etenant")["cloudRef"] = {"name": cloud["metadata"]["name"]}
-    return cloud
-
-
 def _missing_cloud(spoiled: Spoiled) -> None:
-    _own_cloud(spoiled)
+    spoiled.cloud = f"e2e-{spoiled.name}"
+    spoiled.spec("etenant")["cloudRef"] = {"name": spoiled.cloud}
 
 
 def _bring_cloud(spoiled: Spoiled) -> None:
-    spoiled.place.apply(setup.cloud_resource(spoiled.place.stage.authority, f"e2e-{spoiled.name}"))
+    spoiled.place.apply(setup.cloud_resource(spoiled.place.stage.authority, spoiled.cloud))
 
 
 def _cloud_that_loses_v2(spoiled: Spoiled) -> None:
-    spoiled.manifests["azc"] = _own_cloud(spoiled)
+    # admission looks at the cloud first, and would refuse the tenant of one without V2
+    _missing_cloud(spoiled)
+    _bring_cloud(spoiled)
+    spoiled.place.apply(spoiled.manifests["etenant"])
+    patch = json.dumps({"spec": V1_ONLY})
+    spoiled.place.kubectl.run("patch", "azc", spoiled.cloud, "--type=merge", "-p", patch)
 
 
 def _sync_switched_off(spoiled: Spoiled) -> None:
@@ -157,7 +156,6 @@ def _switch_sync_on(spoiled: Spoiled) -> None:
         cloud.set_faults()
 
 
-OWN_CLOUDS = ("no-cloud", "cloud-loses-v2")
 CASES: dict[str, Case] = {
     "wrong-password": Case(
         kind="ad",
@@ -231,6 +229,7 @@ CASES: dict[str, Case] = {
         reason="EndpointNotOffered",
         told="`spec.transport`",
         spoil=_cloud_that_loses_v2,
+        mend=_bring_cloud,
     ),
     "sync-switched-off": Case(
         kind="etenant",
@@ -247,19 +246,10 @@ CASES: dict[str, Case] = {
 def spoiled(stage: Stage) -> Iterator[dict[str, Spoiled]]:
     """Every case, applied."""
     with stage.place("bad-input") as place:
-        found = {name: _make(place, name) for name in CASES}
+        found = {name: _make(place, name, stage.new_tenant_id()) for name in CASES}
         for name, case in CASES.items():
             case.spoil(found[name])
             found[name].apply()
-        # admission would have refused the tenant; the cloud changes afterwards
-        place.kubectl.run(
-            "patch",
-            "azc",
-            "e2e-cloud-loses-v2",
-            "--type=merge",
-            "-p",
-            json.dumps({"spec": V1_ONLY}),
-        )
         yield found
     place.kubectl.run("delete", "azc", "e2e-no-cloud", "e2e-cloud-loses-v2", "--ignore-not-found")
 
@@ -297,11 +287,7 @@ def mended(spoiled: dict[str, Spoiled]) -> dict[str, Spoiled]:
     for name, case in CASES.items():
         found = spoiled[name]
         case.mend(found)
-        good = _make(found.place, name, found.tenant_id)
-        if name in OWN_CLOUDS:
-            _bring_cloud(found)
-            _own_cloud(good)
-        good.apply()
+        _make(found.place, name, found.tenant_id, found.cloud).apply()
         if case.ask:
             found.place.ask(case.kind, name)
     return spoiled
@@ -317,16 +303,16 @@ def test_mending_the_cause_is_enough(mended: dict[str, Spoiled], name: str) -> N
     assert found.place.condition("dsync", name)["status"] == "True"
 
 
-def _make(place: Place, name: str, tenant_id: str | None = None) -> Spoiled:
-    tenant_id = tenant_id or place.stage.new_tenant_id()
+def _make(place: Place, name: str, tenant_id: str, cloud: str = setup.CLOUD_NAME) -> Spoiled:
     return Spoiled(
         place=place,
         name=name,
         tenant_id=tenant_id,
+        cloud=cloud,
         manifests={
             "application": place.application_secret(f"{name}-app"),
             "reader": place.secret(f"{name}-reader", **READER),
-            "etenant": place.tenant(name, tenantId=tenant_id),
+            "etenant": place.tenant(name, tenantId=tenant_id, cloudRef={"name": cloud}),
             "ad": place.directory(name),
             "dsync": place.sync(name, runner={"storage": {"type": "Ephemeral"}}),
         },

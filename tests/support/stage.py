@@ -64,10 +64,12 @@ class Stage:
     def directory(self, name: str, size: str = "small") -> Iterator[str]:
         """A domain controller of the test's own; gives its host name."""
         host = setup.start_directory(self.kubectl, self.authority, name, size)
-        setup.wait_ready(self.kubectl, setup.DIRECTORY_NAMESPACE, name)
-        yield host
         place = ["-n", setup.DIRECTORY_NAMESPACE]
-        self.kubectl.run("delete", "deployment,service", name, *place, "--wait=false")
+        try:
+            setup.wait_ready(self.kubectl, setup.DIRECTORY_NAMESPACE, name)
+            yield host
+        finally:
+            self.kubectl.run("delete", "deployment,service", name, *place, "--wait=false")
 
     def change_directory(self, name: str, *arguments: str) -> Manifest:
         """Changes a directory while it is served, see `dev.ad.change`."""
@@ -80,9 +82,10 @@ class Stage:
     def place(self, name: str, tenant_id: str | None = None) -> Iterator[Place]:
         """A namespace of the test's own; removed afterwards."""
         found = Place(self, f"e2e-{name}", tenant_id or self.new_tenant_id())
-        yield found
-        # in Preview a sync lets its tenant go; what is left of it goes in the background
-        self.kubectl.run("delete", "namespace", found.name, "--wait=false")
+        try:
+            yield found
+        finally:
+            self.kubectl.run("delete", "namespace", found.name, "--wait=false")
 
     def _tenant(self, tenant_id: str, **more: Any) -> Manifest:
         application = {
