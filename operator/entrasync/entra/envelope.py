@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from entrasync.entra.contracts import (
     NS_ADDRESSING,
@@ -10,11 +11,15 @@ from entrasync.entra.contracts import (
     NS_XSI,
     ContractError,
 )
-from entrasync.entra.infoset import CodecLimits
 from entrasync.entra.nbfx import NbfxWriter
-from entrasync.entra.tree import Element, parse_document
+from entrasync.entra.nbfx_reader import NOTHING, START
+from entrasync.entra.tree import Element, ElementReader
 
 Write = Callable[[NbfxWriter], None]
+
+_BODY_DEPTH: Final = 2
+"""Elements that are open inside the body: the envelope and the body."""
+_ONE_ELEMENT: Final = "the envelope's body does not hold one element"
 
 
 def leaf(writer: NbfxWriter, prefix: str, name: str, value: str) -> None:
@@ -59,6 +64,12 @@ def understood(writer: NbfxWriter, name: str, value: str) -> None:
 def envelope(header: Write, body: Write) -> bytes:
     """A whole envelope with the prefixes `s` and `a`."""
     writer = NbfxWriter()
+    write_envelope(writer, header, body)
+    return writer.getvalue()
+
+
+def write_envelope(writer: NbfxWriter, header: Write, body: Write) -> None:
+    """Write an envelope with the prefixes `s` and `a`."""
     writer.start("s", "Envelope")
     writer.namespace("s", NS_SOAP)
     writer.namespace("a", NS_ADDRESSING)
@@ -69,7 +80,6 @@ def envelope(header: Write, body: Write) -> bytes:
     body(writer)
     writer.end()
     writer.end()
-    return writer.getvalue()
 
 
 def answer(action: str, relates_to: str | None, body: Write) -> bytes:
@@ -83,19 +93,38 @@ def answer(action: str, relates_to: str | None, body: Write) -> bytes:
     return envelope(header, body)
 
 
-def open_envelope(data: bytes, limits: CodecLimits) -> tuple[Element | None, Element]:
-    """Header, if any, and the one element of the body.
+def open_envelope(reader: ElementReader) -> tuple[Element | None, Element]:
+    """Header, if any, and the element of the body, which has just begun.
 
     Raises:
         CodecError: no document, or no SOAP 1.2 envelope.
     """
-    root = parse_document(data, limits)
+    root = next(reader.children())
     if (root.namespace, root.name) != (NS_SOAP, "Envelope"):
         raise ContractError("the document is no SOAP 1.2 envelope")
-    body = root.find("Body")
-    if body is None or len(body.children) != 1:
-        raise ContractError("the envelope's body does not hold one element")
-    return root.find("Header"), body.children[0]
+    header = None
+    for child in reader.children():
+        if child.name == "Header" and header is None:
+            header = reader.whole(child)
+        elif child.name == "Body":
+            for content in reader.children():
+                return header, content
+            break
+    raise ContractError(_ONE_ELEMENT)
+
+
+def close_envelope(reader: ElementReader) -> None:
+    """Read an envelope to its end.
+
+    Raises:
+        CodecError: it does not end well, or its body holds more than one element.
+    """
+    records = reader.records
+    in_body = True
+    while (node := records.read()) is not NOTHING:
+        in_body = in_body and records.depth >= _BODY_DEPTH
+        if in_body and node is START and records.depth == _BODY_DEPTH + 1:
+            raise ContractError(_ONE_ELEMENT)
 
 
 def is_nil(element: Element) -> bool:

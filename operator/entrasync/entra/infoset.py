@@ -66,9 +66,9 @@ class CodecLimits:
     max_attributes: int = 64
     """Attributes and namespace declarations of one element."""
     max_array: int = 1_000_000
-    """Values of one Array record."""
-    max_events: int = 20_000_000
-    """Events of a document."""
+    """Values of all Array records of a document: an octet there can become a whole element."""
+    max_elements: int = 1_000_000
+    """Elements that are kept at a time: below one that is read whole."""
 
 
 DEFAULT_LIMITS: Final = CodecLimits()

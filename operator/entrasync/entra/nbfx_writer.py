@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import struct
 import uuid
+from collections.abc import Callable
 from typing import Final
 
 from entrasync.entra.infoset import CodecError
 from entrasync.entra.nbfs_dictionary import STATIC_IDS
 
 _MAX_INT31: Final = 0x7FFF_FFFF
+_PIECE: Final = 64 * 1024
+"""Octets that are given to a sink at a time, about."""
 _ONE_BYTE: Final = 0xFF
 _TWO_BYTES: Final = 0xFFFF
 _COMPACT_ATTRIBUTES: Final = {"0": 0x80, "1": 0x82, "false": 0x84, "true": 0x86}
@@ -59,9 +62,14 @@ class NbfxWriter:
     Attributes and namespaces follow the `start` of their element at once. Names and namespaces
     go by their number where the static dictionary has them. Content always travels literally,
     but for addresses of the dictionary: a display name that happens to be a word of it stays text.
+
+    Args:
+        sink: takes the document in pieces as it is written, so that none of it need be held;
+            without one it is kept for `getvalue`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sink: Callable[[bytes], object] | None = None) -> None:
+        self._sink = sink
         self._out = bytearray()
         self._depth = 0
         self._text_at = -1
@@ -70,6 +78,7 @@ class NbfxWriter:
 
     def start(self, prefix: str, name: str) -> None:
         """Begin an element."""
+        self._hand_over(_PIECE)
         self._name(prefix, name, short=0x40, by_letter=(0x44, 0x5E))
         self._depth += 1
         self._text_at = -1
@@ -89,19 +98,12 @@ class NbfxWriter:
         self._need_tag()
         self._name(prefix, name, short=0x04, by_letter=(0x0C, 0x26))
         compact = _COMPACT_ATTRIBUTES.get(value)
-        if compact is None:
-            self._characters(value)
-        else:
-            self._out.append(compact)
+        self._out += _characters(value) if compact is None else bytes((compact,))
 
     def text(self, value: str) -> None:
         """Write text."""
         self._begin_text()
-        compact = _COMPACT_TEXTS.get(value)
-        if compact is None:
-            self._characters(value)
-        else:
-            self._out.append(compact)
+        self._out += _text(value)
 
     def boolean(self, value: bool) -> None:  # noqa: FBT001 - the value itself
         """Write a truth value as a typed record."""
@@ -124,7 +126,7 @@ class NbfxWriter:
     def binary(self, value: bytes) -> None:
         """Write octets as a typed record; readers see base64."""
         self._begin_text()
-        self._sized(0x9E, value)
+        self._out += _sized(0x9E, value)
 
     def unique_id(self, value: uuid.UUID) -> None:
         """Write `urn:uuid:...` as a typed record."""
@@ -148,6 +150,7 @@ class NbfxWriter:
         """Append whole, balanced elements encoded before."""
         if self._depth == 0:
             raise CodecError("no element is open")
+        self._hand_over(_PIECE)
         self._out += records
         self._text_at = -1
         self._in_tag = False
@@ -158,9 +161,21 @@ class NbfxWriter:
             raise CodecError(f"{self._depth} elements are still open")
         return bytes(self._out)
 
+    def finish(self) -> None:
+        """Give the sink what is left; every element must have ended."""
+        if self._depth:
+            raise CodecError(f"{self._depth} elements are still open")
+        self._hand_over(1)
+
     def getvalue_so_far(self) -> bytes:
         """The records up to now, to cut pieces for `raw` out of."""
         return bytes(self._out)
+
+    def _hand_over(self, least: int) -> None:
+        """Give the sink what there is, if it is worth it and nothing in it can change any more."""
+        if self._sink is not None and len(self._out) >= least:
+            self._sink(bytes(self._out))
+            self._out.clear()
 
     def _need_tag(self) -> None:
         if not self._in_tag:
@@ -185,23 +200,40 @@ class NbfxWriter:
                 self._out += _string(prefix)
         self._out += number or _string(name)
 
-    def _characters(self, value: str) -> None:
-        if "://" in value and (number := _IDS.get(value)):
-            self._out.append(0xAA)
-            self._out += number
-        else:
-            self._sized(0x98, utf8(value))
 
-    def _sized(self, record: int, data: bytes) -> None:
-        size = len(data)
-        if size <= _ONE_BYTE:
-            self._out += bytes((record, size))
-        elif size <= _TWO_BYTES:
-            self._out.append(record + 2)
-            self._out += struct.pack("<H", size)
-        elif size <= _MAX_INT31:
-            self._out.append(record + 4)
-            self._out += struct.pack("<i", size)
-        else:
-            raise CodecError("a value is too long for the encoding")
-        self._out += data
+def _characters(value: str) -> bytes:
+    """A record of text, or of a word of the dictionary where it is an address."""
+    if "://" in value and (number := _IDS.get(value)):
+        return b"\xaa" + number
+    return _sized(0x98, utf8(value))
+
+
+def _text(value: str) -> bytes:
+    compact = _COMPACT_TEXTS.get(value)
+    return _characters(value) if compact is None else bytes((compact,))
+
+
+def _sized(record: int, data: bytes) -> bytes:
+    size = len(data)
+    if size <= _ONE_BYTE:
+        return bytes((record, size)) + data
+    if size <= _TWO_BYTES:
+        return struct.pack("<BH", record + 2, size) + data
+    if size <= _MAX_INT31:
+        return struct.pack("<Bi", record + 4, size) + data
+    raise CodecError("a value is too long for the encoding")
+
+
+def ending_text(value: str) -> bytes:
+    """Text as its record, which ends the element it stands in."""
+    record = _text(value)
+    return bytes((record[0] | 1,)) + record[1:]
+
+
+def fragment(write: Callable[[NbfxWriter], object]) -> bytes:
+    """What is written inside an element, to be written again by `raw`; it may leave some open."""
+    writer = NbfxWriter()
+    writer.start("", "r")
+    before = len(writer.getvalue_so_far())
+    write(writer)
+    return writer.getvalue_so_far()[before:]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from entrasync.entra.contracts import (
-    CHANGE_ADD,
-    CHANGE_REMOVE,
     KEY_CLOUD_ANCHOR,
     KEY_MEMBER,
     KEY_SOURCE_ANCHOR,
@@ -20,8 +19,6 @@ from entrasync.entra.contracts import (
     NS_XSI,
     OBJECT_TYPES,
     OPERATIONS,
-    REFERENCE_BY_CLOUD_ANCHOR,
-    REFERENCE_BY_SOURCE_ANCHOR,
     ContractError,
     LinkChange,
     PropertyValue,
@@ -29,39 +26,15 @@ from entrasync.entra.contracts import (
     SyncObjectType,
     SyncOperation,
 )
-from entrasync.entra.envelope import boolean_of, integer_of, is_nil, leaf, members, text_of
+from entrasync.entra.entries import EntryMemory
+from entrasync.entra.envelope import boolean_of, integer_of, is_nil, leaf
+from entrasync.entra.links import read_links, write_links
 from entrasync.entra.nbfx import NbfxWriter
-from entrasync.entra.nbfx_writer import utf8
-from entrasync.entra.tree import Element
+from entrasync.entra.nbfx_writer import ending_text, fragment
+from entrasync.entra.tree import Element, ElementReader
 
 _COLLECTION: Final = "SyncReferenceChangeCollection"
-_SHORT_ANCHOR: Final = 255
-
-
-def _link_pattern(*, add: bool) -> tuple[bytes, bytes]:
-    """What stands before and after the anchor of a change: encoded once, used for every link."""
-    marker = "anchor"
-    writer = NbfxWriter()
-    writer.start("", "r")
-    before = len(writer.getvalue_so_far())
-    _write_link(writer, LinkChange(anchor=marker, add=add))
-    fragment = writer.getvalue_so_far()[before:]
-    head, tail = fragment.split(bytes((0x99, len(marker))) + marker.encode())
-    return head, tail
-
-
-def _write_link(writer: NbfxWriter, link: LinkChange) -> None:
-    kind = REFERENCE_BY_CLOUD_ANCHOR if link.by_cloud_anchor else REFERENCE_BY_SOURCE_ANCHOR
-    writer.start("", "SyncReferenceChange")
-    writer.start("", "Reference")
-    leaf(writer, "", "Anchor", link.anchor)
-    leaf(writer, "", "referenceTypeInt", str(kind))
-    writer.end()
-    leaf(writer, "", "operationInt", str(CHANGE_ADD if link.add else CHANGE_REMOVE))
-    writer.end()
-
-
-_LINK_PATTERNS: Final = {add: _link_pattern(add=add) for add in (False, True)}
+_ANCHORS: Final = frozenset({KEY_SOURCE_ANCHOR.lower(), KEY_CLOUD_ANCHOR.lower()})
 
 
 def write_object(writer: NbfxWriter, each: SyncObject) -> None:
@@ -80,11 +53,11 @@ def write_object(writer: NbfxWriter, each: SyncObject) -> None:
     if each.cloud_anchor is not None:
         _write_property(writer, KEY_CLOUD_ANCHOR, each.cloud_anchor)
     for key, value in each.properties.items():
-        if key.lower() in {KEY_SOURCE_ANCHOR.lower(), KEY_CLOUD_ANCHOR.lower()}:
+        if key.lower() in _ANCHORS:
             raise ContractError("an anchor stands among the properties")
         _write_property(writer, key, value)
     if each.links:
-        _write_links(writer, each.links)
+        _write_changes(writer, each.links)
     writer.end()
     leaf(writer, "b", "SyncObjectType", each.object_type.value)
     leaf(writer, "b", "SyncOperation", each.operation.value)
@@ -102,33 +75,50 @@ def _end_value(writer: NbfxWriter) -> None:
     writer.end()
 
 
-def _write_links(writer: NbfxWriter, links: tuple[LinkChange, ...]) -> None:
+def _write_changes(writer: NbfxWriter, links: Iterable[LinkChange]) -> None:
     _begin_value(writer, KEY_MEMBER)
     writer.attribute("i", "type", _COLLECTION)
     writer.start("", "referenceChanges")
-    for link in links:
-        anchor = utf8(link.anchor)
-        if link.by_cloud_anchor or len(anchor) > _SHORT_ANCHOR:
-            _write_link(writer, link)
-        else:
-            head, tail = _LINK_PATTERNS[link.add]
-            writer.raw(b"".join((head, bytes((0x99, len(anchor))), anchor, tail)))
+    write_links(writer, links)
     writer.end()
     _end_value(writer)
 
 
 def _write_property(writer: NbfxWriter, key: str, value: PropertyValue) -> None:
-    _begin_value(writer, key)
     if value is None:
-        writer.attribute("i", "nil", "true")
+        writer.raw(_nil_entry(key))
     elif isinstance(value, tuple):
+        _begin_value(writer, key)
         _write_list(writer, value)
+        _end_value(writer)
     else:
         kind, text = _scalar(value)
+        writer.raw(_entry_before(key, kind) + ending_text(text) + _ENTRY_END)
+
+
+_ENTRY_END: Final = b"\x01"
+
+
+@lru_cache(maxsize=1024)
+def _entry_before(key: str, kind: str) -> bytes:
+    """What an entry of one value begins with: the same in every object."""
+
+    def write(writer: NbfxWriter) -> None:
+        _begin_value(writer, key)
         writer.attribute("i", "type", f"d:{kind}")
         writer.namespace("d", NS_XSD)
-        writer.text(text)
-    _end_value(writer)
+
+    return fragment(write)
+
+
+@lru_cache(maxsize=1024)
+def _nil_entry(key: str) -> bytes:
+    def write(writer: NbfxWriter) -> None:
+        _begin_value(writer, key)
+        writer.attribute("i", "nil", "true")
+        _end_value(writer)
+
+    return fragment(write)
 
 
 def _scalar(value: str | bool | int | bytes) -> tuple[str, str]:  # noqa: FBT001 - a value
@@ -153,94 +143,206 @@ def _write_list(writer: NbfxWriter, values: tuple[str, ...] | tuple[bytes, ...])
         leaf(writer, "c", item, _scalar(value)[1])
 
 
-def read_object(element: Element, *, strict: bool) -> SyncObject:
-    """Read an object.
+class UnknownTypeError(ContractError):
+    """The object is of a kind this project does not know."""
+
+
+class ObjectReader:
+    """Reads the objects of one document.
 
     Args:
-        element: the `AzureADSyncObject`.
+        reader: the document.
         strict: refuse values of unknown types, as the service does; otherwise their text is kept.
-
-    Raises:
-        ContractError: it does not keep to the contract.
     """
-    found = members(element, NS_OBJECTS, ("PropertyValues", "SyncObjectType", "SyncOperation"))
-    kind, operation = text_of(found, "SyncObjectType"), text_of(found, "SyncOperation")
-    if kind not in OBJECT_TYPES:
-        raise ContractError("SyncObjectType has a value that is not known")
-    if operation not in OPERATIONS:
-        raise ContractError("SyncOperation has a value that is not known")
-    if "PropertyValues" not in found:
-        raise ContractError("PropertyValues is missing or out of order")
-    anchors: dict[str, str] = {}
-    properties: dict[str, PropertyValue] = {}
-    links: tuple[LinkChange, ...] = ()
-    seen: set[str] = set()
-    for entry in found["PropertyValues"].children:
-        key, value = _read_entry(entry)
-        if key.lower() in seen:
-            raise ContractError("an object has the same property twice")
-        seen.add(key.lower())
-        if key.lower() in {KEY_SOURCE_ANCHOR.lower(), KEY_CLOUD_ANCHOR.lower()}:
-            if not is_nil(value):
-                anchors[key.lower()] = value.text
-        elif _type_of(value) == (NS_SERVICE, _COLLECTION) and not is_nil(value):
-            if key.lower() != KEY_MEMBER or links:
+
+    def __init__(self, reader: ElementReader, *, strict: bool) -> None:
+        self._reader = reader
+        self._strict = strict
+        self._memory = EntryMemory(reader.limits.max_text)
+
+    def read(self) -> SyncObject:
+        """Read the rest of an `AzureADSyncObject` that has just begun.
+
+        Raises:
+            UnknownTypeError: it is of a kind that is not known.
+            ContractError: it does not keep to the contract.
+        """
+        reader = self._reader
+        kind = operation = ""
+        bag: _Bag | None = None
+        for member in reader.members(NS_OBJECTS, _MEMBERS):
+            if member.name == "PropertyValues":
+                bag = self._read_bag(member)
+            elif member.name == "SyncObjectType":
+                kind = reader.text(member)
+            else:
+                operation = reader.text(member)
+        if kind not in OBJECT_TYPES:
+            raise UnknownTypeError("SyncObjectType has a value that is not known")
+        if operation not in OPERATIONS:
+            raise ContractError("SyncOperation has a value that is not known")
+        if bag is None:
+            raise ContractError("PropertyValues is missing or out of order")
+        return SyncObject(
+            object_type=SyncObjectType(kind),
+            operation=SyncOperation.DELETE if operation == "Delete" else SyncOperation.SET,
+            source_anchor=bag.source_anchor,
+            cloud_anchor=bag.cloud_anchor,
+            properties=bag.properties,
+            links=tuple(bag.links),
+        )
+
+    def _read_bag(self, element: Element) -> _Bag:
+        reader, records, memory = self._reader, self._reader.records, self._memory
+        bag = _Bag()
+        memory.enter(element.scope)
+        entries = reader.children()
+        while True:
+            while (known := memory.take(records)) is not None:
+                bag.add(*known)
+            start, held_from = records.position, records.position - records.upcoming()[1]
+            entry = next(entries, None)
+            if entry is None:
+                return bag
+            if entry.name != "KeyValueOfstringanyType" or entry.namespace != NS_ARRAYS:
+                raise ContractError(
+                    "PropertyValues holds something that is no KeyValueOfstringanyType"
+                )
+            learnable = self._read_entry(bag)
+            data, at = records.upcoming()
+            if learnable is not None and records.position - at == held_from:
+                memory.learn(
+                    learnable.key,
+                    data[start - held_from : at],
+                    learnable.value_at - start,
+                    learnable.text,
+                    learnable.convert,
+                )
+
+    def _read_entry(self, bag: _Bag) -> _Scalar | None:
+        """Read an entry into the bag; tells of it where others may look alike."""
+        reader = self._reader
+        key: str | None = None
+        learnable: _Scalar | None = None
+        complete = False
+        for part in reader.members(NS_ARRAYS, _ENTRY):
+            if part.name == "Key":
+                key = reader.text(part)
+            elif key is not None:
+                learnable = self._read_property(bag, key, part)
+                complete = True
+        if not complete:
+            raise ContractError("Key or Value is missing or out of order")
+        return learnable
+
+    def _read_property(self, bag: _Bag, key: str, value: Element) -> _Scalar | None:
+        value_at = self._reader.records.position
+        nil, kind = is_nil(value), _type_of(value)
+        if kind == (NS_SERVICE, _COLLECTION) and not nil and key.lower() not in _ANCHORS:
+            if key.lower() != KEY_MEMBER:
                 raise ContractError("changes of references stand at another key than member")
-            links = _read_links(value)
+            bag.links = _read_changes(self._reader)
+            bag.add_key(key)
+            return None
+        content = self._reader.whole(value)
+        convert = None if nil else self._converter(key, kind)
+        if nil:
+            bag.add(key, None)
+        elif convert is not None:
+            bag.add(key, convert(content.text))
         else:
-            properties[key] = _read_value(value, strict=strict)
-    return SyncObject(
-        object_type=SyncObjectType(kind),
-        operation=SyncOperation.DELETE if operation == "Delete" else SyncOperation.SET,
-        source_anchor=anchors.get(KEY_SOURCE_ANCHOR.lower(), ""),
-        cloud_anchor=anchors.get(KEY_CLOUD_ANCHOR.lower()),
-        properties=properties,
-        links=links,
-    )
+            bag.add(key, _read_list(content, kind))
+        if content.children or (not nil and convert is None) or (nil and content.text):
+            return None
+        return _Scalar(key, value_at, content.text, convert)
+
+    def _converter(
+        self, key: str, kind: tuple[str, str] | None
+    ) -> Callable[[str], PropertyValue] | None:
+        """What makes a value of a text, `None` for a list.
+
+        Raises:
+            ContractError: the type is not known and must be.
+        """
+        if key.lower() in _ANCHORS:
+            return str
+        if kind in _LISTS:
+            return None
+        convert = None if kind is None else _SCALARS.get(kind)
+        if convert is None and self._strict:
+            raise ContractError(
+                "The formatter threw an exception while trying to deserialize the message:"
+                " syncRequest contains data from a type that maps to no known name"
+            )
+        return convert or str
 
 
-def _read_entry(entry: Element) -> tuple[str, Element]:
-    if (entry.namespace, entry.name) != (NS_ARRAYS, "KeyValueOfstringanyType"):
-        raise ContractError("PropertyValues holds something that is no KeyValueOfstringanyType")
-    found = members(entry, NS_ARRAYS, ("Key", "Value"))
-    key = text_of(found, "Key")
-    if "Value" not in found:
-        raise ContractError("Value is missing or out of order")
-    return key, found["Value"]
+_MEMBERS: Final = ("PropertyValues", "SyncObjectType", "SyncOperation")
+_ENTRY: Final = ("Key", "Value")
+
+
+class _Scalar(NamedTuple):
+    """An entry with one value, by which others of its kind are recognized."""
+
+    key: str
+    value_at: int
+    """Position in the document where the value's content begins."""
+    text: str
+    convert: Callable[[str], PropertyValue] | None
+
+
+class _Bag:
+    """What the properties of an object say."""
+
+    def __init__(self) -> None:
+        self.source_anchor = ""
+        self.cloud_anchor: str | None = None
+        self.properties: dict[str, PropertyValue] = {}
+        self.links: list[LinkChange] = []
+        self._seen: set[str] = set()
+
+    def add(self, key: str, value: PropertyValue) -> None:
+        """Take in a property, or an anchor where it is one.
+
+        Raises:
+            ContractError: it was there already.
+        """
+        lowered = self.add_key(key)
+        if lowered not in _ANCHORS:
+            self.properties[key] = value
+        elif isinstance(value, str):
+            if lowered == KEY_SOURCE_ANCHOR.lower():
+                self.source_anchor = value
+            else:
+                self.cloud_anchor = value
+
+    def add_key(self, key: str) -> str:
+        """Note a key, the same whatever its case; gives it in lower case.
+
+        Raises:
+            ContractError: it was there already.
+        """
+        lowered = key.lower()
+        if lowered in self._seen:
+            raise ContractError("an object has the same property twice")
+        self._seen.add(lowered)
+        return lowered
+
+
+def _read_changes(reader: ElementReader) -> list[LinkChange]:
+    links: list[LinkChange] | None = None
+    for _ in reader.members(NS_SERVICE, ("referenceChanges",)):
+        links = []
+        for some in read_links(reader):
+            links += some
+    if links is None:
+        raise ContractError("referenceChanges is missing")
+    return links
 
 
 def _type_of(value: Element) -> tuple[str, str] | None:
     name = value.attributes.get((NS_XSI, "type"))
     return None if name is None else value.qualified(name)
-
-
-def _read_links(value: Element) -> tuple[LinkChange, ...]:
-    changes = members(value, NS_SERVICE, ("referenceChanges",)).get("referenceChanges")
-    if changes is None:
-        raise ContractError("referenceChanges is missing")
-    return tuple(
-        _read_link(each)
-        for each in changes.children
-        if (each.namespace, each.name) == (NS_SERVICE, "SyncReferenceChange")
-    )
-
-
-def _read_link(change: Element) -> LinkChange:
-    found = members(change, NS_SERVICE, ("Reference", "operationInt"))
-    if "Reference" not in found:
-        raise ContractError("Reference is missing or out of order")
-    reference = members(found["Reference"], NS_SERVICE, ("Anchor", "referenceTypeInt"))
-    kind = integer_of(text_of(reference, "referenceTypeInt"))
-    operation = integer_of(text_of(found, "operationInt"))
-    if kind not in {REFERENCE_BY_CLOUD_ANCHOR, REFERENCE_BY_SOURCE_ANCHOR}:
-        raise ContractError("referenceTypeInt has a value that is not known")
-    if operation not in {CHANGE_ADD, CHANGE_REMOVE}:
-        raise ContractError("operationInt has a value that is not known")
-    return LinkChange(
-        anchor=text_of(reference, "Anchor"),
-        add=operation == CHANGE_ADD,
-        by_cloud_anchor=kind == REFERENCE_BY_CLOUD_ANCHOR,
-    )
 
 
 def _octets(text: str) -> bytes:
@@ -250,35 +352,17 @@ def _octets(text: str) -> bytes:
         raise ContractError("a binary value is not base64") from None
 
 
-def _strings(value: Element) -> tuple[str, ...]:
-    return tuple(each.text for each in value.find_all("string"))
-
-
-def _binaries(value: Element) -> tuple[bytes, ...]:
-    return tuple(_octets(each.text) for each in value.find_all("base64Binary"))
-
-
-_READERS: Final[dict[tuple[str, str], Callable[[Element], PropertyValue]]] = {
-    (NS_XSD, "string"): lambda value: value.text,
-    (NS_XSD, "boolean"): lambda value: boolean_of(value.text),
-    (NS_XSD, "long"): lambda value: integer_of(value.text),
-    (NS_XSD, "int"): lambda value: integer_of(value.text),
-    (NS_XSD, "base64Binary"): lambda value: _octets(value.text),
-    (NS_ARRAYS, "ArrayOfstring"): _strings,
-    (NS_ARRAYS, "ArrayOfbase64Binary"): _binaries,
+_SCALARS: Final[dict[tuple[str, str], Callable[[str], PropertyValue]]] = {
+    (NS_XSD, "string"): str,
+    (NS_XSD, "boolean"): boolean_of,
+    (NS_XSD, "long"): integer_of,
+    (NS_XSD, "int"): integer_of,
+    (NS_XSD, "base64Binary"): _octets,
 }
+_LISTS: Final = {(NS_ARRAYS, "ArrayOfstring"), (NS_ARRAYS, "ArrayOfbase64Binary")}
 
 
-def _read_value(value: Element, *, strict: bool) -> PropertyValue:
-    if is_nil(value):
-        return None
-    kind = _type_of(value)
-    reader = None if kind is None else _READERS.get(kind)
-    if reader is None:
-        if strict:
-            raise ContractError(
-                "The formatter threw an exception while trying to deserialize the message:"
-                " syncRequest contains data from a type that maps to no known name"
-            )
-        return value.text
-    return reader(value)
+def _read_list(value: Element, kind: tuple[str, str] | None) -> PropertyValue:
+    if kind == (NS_ARRAYS, "ArrayOfstring"):
+        return tuple(each.text for each in value.find_all("string"))
+    return tuple(_octets(each.text) for each in value.find_all("base64Binary"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from entrasync.entra.contracts import (
@@ -27,7 +27,7 @@ from entrasync.entra.contracts import (
 from entrasync.entra.envelope import (
     Write,
     boolean_of,
-    envelope,
+    close_envelope,
     integer_of,
     is_nil,
     leaf,
@@ -35,11 +35,13 @@ from entrasync.entra.envelope import (
     open_envelope,
     text_of,
     understood,
+    write_envelope,
 )
 from entrasync.entra.infoset import DEFAULT_LIMITS, CodecLimits
 from entrasync.entra.nbfx import NbfxWriter
-from entrasync.entra.objects import read_object, write_object
-from entrasync.entra.tree import Element
+from entrasync.entra.nbfx_reader import Source
+from entrasync.entra.objects import ObjectReader, write_object
+from entrasync.entra.tree import Element, ElementReader
 
 TOKEN_MEMBERS: Final = (
     "ApplicationId",
@@ -96,6 +98,9 @@ class RequestEnvelope:
     to: str
     token: SyncToken | None
     body: Element
+    """The element of the operation; only its start was read."""
+    reader: ElementReader = field(repr=False)
+    """Goes on with what stands in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +123,32 @@ def encode_provision_request(
     Raises:
         CodecError: a value cannot travel, or V1 is to send changes of members.
     """
-    operation = PROVISION[version]
+    return encode_request(header, PROVISION[version], _provision(version, objects))
 
+
+def stream_provision_request(
+    sink: Callable[[bytes], object],
+    header: RequestHeader,
+    version: SyncVersion,
+    objects: Iterable[SyncObject],
+) -> None:
+    """Export objects in pieces of the document, holding one object at a time.
+
+    Args:
+        sink: takes the pieces.
+        header: addressing and identity.
+        version: V2 or V1.
+        objects: what is exported.
+
+    Raises:
+        CodecError: a value cannot travel, or V1 is to send changes of members.
+    """
+    writer = NbfxWriter(sink)
+    write_request(writer, header, PROVISION[version], _provision(version, objects))
+    writer.finish()
+
+
+def _provision(version: SyncVersion, objects: Iterable[SyncObject]) -> Write:
     def body(writer: NbfxWriter) -> None:
         writer.start("", "syncRequest")
         writer.namespace("b", NS_OBJECTS)
@@ -132,7 +161,7 @@ def encode_provision_request(
         writer.end()
         writer.end()
 
-    return _request(header, operation, body)
+    return body
 
 
 def encode_read_back_request(
@@ -151,7 +180,7 @@ def encode_read_back_request(
         writer.end()
         leaf(writer, "", "isFullSync", _lower(request.is_full_sync))
 
-    return _request(header, READ_BACK[version], body)
+    return encode_request(header, READ_BACK[version], body)
 
 
 def encode_finalize_export_request(header: RequestHeader, request: FinalizeExportRequest) -> bytes:
@@ -161,7 +190,7 @@ def encode_finalize_export_request(header: RequestHeader, request: FinalizeExpor
         leaf(writer, "", "totalExported", str(request.total_exported))
         leaf(writer, "", "successfulExportCount", str(request.successful_export_count))
 
-    return _request(header, FINALIZE_EXPORT, body)
+    return encode_request(header, FINALIZE_EXPORT, body)
 
 
 def encode_company_configuration_request(
@@ -172,14 +201,31 @@ def encode_company_configuration_request(
     def body(writer: NbfxWriter) -> None:
         leaf(writer, "", "includeLicenseInformation", _lower(request.include_license_information))
 
-    return _request(header, COMPANY_CONFIGURATION, body)
+    return encode_request(header, COMPANY_CONFIGURATION, body)
 
 
 def _lower(value: bool) -> str:  # noqa: FBT001 - the value itself
     return "true" if value else "false"
 
 
-def _request(header: RequestHeader, operation: str, content: Write) -> bytes:
+def encode_request(header: RequestHeader, operation: str, content: Write) -> bytes:
+    """A request envelope around the members of an operation.
+
+    Args:
+        header: addressing and identity.
+        operation: name of the operation.
+        content: writes the members; the service's namespace is the default one.
+    """
+    writer = NbfxWriter()
+    write_request(writer, header, operation, content)
+    return writer.getvalue()
+
+
+def write_request(
+    writer: NbfxWriter, header: RequestHeader, operation: str, content: Write
+) -> None:
+    """Write a request envelope around the members of an operation, see `encode_request`."""
+
     def write_header(writer: NbfxWriter) -> None:
         understood(writer, "Action", ACTION_PREFIX + operation)
         _write_token(writer, header.token)
@@ -195,7 +241,7 @@ def _request(header: RequestHeader, operation: str, content: Write) -> bytes:
         content(writer)
         writer.end()
 
-    return envelope(write_header, body)
+    write_envelope(writer, write_header, body)
 
 
 def _write_token(writer: NbfxWriter, token: SyncToken) -> None:
@@ -225,13 +271,16 @@ def _write_token(writer: NbfxWriter, token: SyncToken) -> None:
     writer.end()
 
 
-def decode_envelope(data: bytes, limits: CodecLimits = DEFAULT_LIMITS) -> RequestEnvelope:
+def decode_envelope(data: Source, limits: CodecLimits = DEFAULT_LIMITS) -> RequestEnvelope:
     """Read a request's header, so that whoever answers knows whom and what to.
+
+    Nothing is read beyond the start of the body's element: `decode_payload` goes on from there.
 
     Raises:
         CodecError: it is no SOAP request.
     """
-    header, body = open_envelope(data, limits)
+    reader = ElementReader(data, limits)
+    header, body = open_envelope(reader)
     if header is None:
         raise ContractError("the envelope has no header")
     blocks = {
@@ -246,6 +295,7 @@ def decode_envelope(data: bytes, limits: CodecLimits = DEFAULT_LIMITS) -> Reques
         to=blocks.get("To", ""),
         token=None if token is None else _read_token(token),
         body=body,
+        reader=reader,
     )
 
 
@@ -273,7 +323,7 @@ def _read_token(element: Element) -> SyncToken:
     )
 
 
-def decode_request(data: bytes, limits: CodecLimits = DEFAULT_LIMITS) -> Request:
+def decode_request(data: Source, limits: CodecLimits = DEFAULT_LIMITS) -> Request:
     """Read a whole request.
 
     Raises:
@@ -293,44 +343,47 @@ def decode_request(data: bytes, limits: CodecLimits = DEFAULT_LIMITS) -> Request
 
 
 def decode_payload(opened: RequestEnvelope) -> Payload | None:
-    """Read the body of a request, strictly; `None` for an operation not known here.
+    """Read the body of a request to the end, strictly; `None` for an operation not known here.
 
     Raises:
-        ContractError: it does not keep to the contract.
+        CodecError: it does not keep to the contract.
     """
     reader = _PAYLOADS.get(opened.operation)
-    if reader is None:
-        return None
-    if (opened.body.namespace, opened.body.name) != (NS_SERVICE, opened.operation):
+    if reader is not None and (opened.body.namespace, opened.body.name) != (
+        NS_SERVICE,
+        opened.operation,
+    ):
         raise ContractError("the body does not hold the operation the action names")
-    return reader(opened.body)
+    payload = None if reader is None else reader(opened.reader, opened.body)
+    close_envelope(opened.reader)
+    return payload
 
 
-def _read_objects(body: Element) -> list[SyncObject]:
-    request = members(body, NS_SERVICE, ("syncRequest",)).get("syncRequest")
-    if request is None:
-        raise ContractError("syncRequest is missing")
-    listed = members(request, NS_OBJECTS, ("SyncObjects",)).get("SyncObjects")
-    if listed is None:
-        raise ContractError("SyncObjects is missing")
-    objects = []
-    for each in listed.children:
-        if (each.namespace, each.name) != (NS_OBJECTS, "AzureADSyncObject"):
-            raise ContractError("SyncObjects holds something that is no AzureADSyncObject")
-        objects.append(read_object(each, strict=True))
+def _read_objects(reader: ElementReader, _: Element) -> list[SyncObject]:
+    objects: list[SyncObject] | None = None
+    for _request in reader.members(NS_SERVICE, ("syncRequest",)):
+        for _listed in reader.members(NS_OBJECTS, ("SyncObjects",)):
+            objects = []
+            contents = ObjectReader(reader, strict=True)
+            for each in reader.children():
+                if (each.namespace, each.name) != (NS_OBJECTS, "AzureADSyncObject"):
+                    raise ContractError("SyncObjects holds something that is no AzureADSyncObject")
+                objects.append(contents.read())
+    if objects is None:
+        raise ContractError("syncRequest or its SyncObjects is missing")
     return objects
 
 
-def _read_objects_of_v1(body: Element) -> list[SyncObject]:
-    objects = _read_objects(body)
+def _read_objects_of_v1(reader: ElementReader, body: Element) -> list[SyncObject]:
+    objects = _read_objects(reader, body)
     if any(each.links for each in objects):
         raise ContractError("V1 takes the whole list of members, not changes")
     return objects
 
 
-def _read_read_back(body: Element) -> ReadBackRequest:
+def _read_read_back(reader: ElementReader, body: Element) -> ReadBackRequest:
     names = ("includeLicenseInformation", "inputCookie", "isFullSync")
-    found = members(body, NS_SERVICE, names)
+    found = members(reader.whole(body), NS_SERVICE, names)
     cookie = found.get("inputCookie")
     return ReadBackRequest(
         include_license_information=boolean_of(text_of(found, "includeLicenseInformation")),
@@ -339,22 +392,23 @@ def _read_read_back(body: Element) -> ReadBackRequest:
     )
 
 
-def _read_finalize(body: Element) -> FinalizeExportRequest:
-    found = members(body, NS_SERVICE, ("totalExported", "successfulExportCount"))
+def _read_finalize(reader: ElementReader, body: Element) -> FinalizeExportRequest:
+    names = ("totalExported", "successfulExportCount")
+    found = members(reader.whole(body), NS_SERVICE, names)
     return FinalizeExportRequest(
         total_exported=integer_of(text_of(found, "totalExported")),
         successful_export_count=integer_of(text_of(found, "successfulExportCount")),
     )
 
 
-def _read_company(body: Element) -> CompanyConfigurationRequest:
-    found = members(body, NS_SERVICE, ("includeLicenseInformation",))
+def _read_company(reader: ElementReader, body: Element) -> CompanyConfigurationRequest:
+    found = members(reader.whole(body), NS_SERVICE, ("includeLicenseInformation",))
     return CompanyConfigurationRequest(
         include_license_information=boolean_of(text_of(found, "includeLicenseInformation"))
     )
 
 
-_PAYLOADS: Final[dict[str, Callable[[Element], Payload]]] = {
+_PAYLOADS: Final[dict[str, Callable[[ElementReader, Element], Payload]]] = {
     PROVISION[SyncVersion.V1]: _read_objects_of_v1,
     PROVISION[SyncVersion.V2]: _read_objects,
     READ_BACK[SyncVersion.V1]: _read_read_back,

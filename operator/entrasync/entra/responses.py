@@ -19,8 +19,8 @@ from entrasync.entra.contracts import (
     NS_ARRAYS,
     NS_OBJECTS,
     NS_SERVICE,
+    NS_SOAP,
     NS_XSI,
-    OBJECT_TYPES,
     OUTPUT_COOKIE,
     PROVISION,
     READ_BACK,
@@ -37,6 +37,7 @@ from entrasync.entra.envelope import (
     answer,
     boolean_leaf,
     boolean_of,
+    close_envelope,
     integer_leaf,
     integer_of,
     is_nil,
@@ -47,9 +48,10 @@ from entrasync.entra.envelope import (
 from entrasync.entra.faults import SoapFaultError, decode_fault
 from entrasync.entra.infoset import DEFAULT_LIMITS, CodecLimits
 from entrasync.entra.nbfx import NbfxWriter
-from entrasync.entra.objects import read_object, write_object
+from entrasync.entra.nbfx_reader import Source
+from entrasync.entra.objects import ObjectReader, UnknownTypeError, write_object
 from entrasync.entra.privacy import redact
-from entrasync.entra.tree import Element
+from entrasync.entra.tree import Element, ElementReader
 
 _DEFAULT_THRESHOLD: Final = 500
 
@@ -72,7 +74,7 @@ def encode_provision_response(
             writer.end()
         writer.end()
 
-    return _response(PROVISION[version], content, relates_to)
+    return encode_response(PROVISION[version], content, relates_to)
 
 
 def encode_read_back_response(
@@ -89,12 +91,12 @@ def encode_read_back_response(
             write_object(writer, each)
         writer.end()
 
-    return _response(READ_BACK[version], content, relates_to)
+    return encode_response(READ_BACK[version], content, relates_to)
 
 
 def encode_finalize_export_response(*, relates_to: str | None = None) -> bytes:
     """Answer the end of an export."""
-    return _response(FINALIZE_EXPORT, lambda _: None, relates_to)
+    return encode_response(FINALIZE_EXPORT, lambda _: None, relates_to)
 
 
 def encode_company_configuration_response(
@@ -119,7 +121,7 @@ def encode_company_configuration_response(
         optional_leaf(writer, "", "SynchronizationInterval", interval)
         leaf(writer, "", "TenantId", configuration.tenant_id)
 
-    return _response(COMPANY_CONFIGURATION, content, relates_to)
+    return encode_response(COMPANY_CONFIGURATION, content, relates_to)
 
 
 def _write_sync_configuration(writer: NbfxWriter, configuration: CompanyConfiguration) -> None:
@@ -139,7 +141,15 @@ def _write_sync_configuration(writer: NbfxWriter, configuration: CompanyConfigur
     writer.end()
 
 
-def _response(operation: str, content: Write, relates_to: str | None) -> bytes:
+def encode_response(operation: str, content: Write, relates_to: str | None) -> bytes:
+    """An answer envelope around the members of an operation's result.
+
+    Args:
+        operation: name of the operation.
+        content: writes the members; prefixes `b` and `i` are declared.
+        relates_to: message id of the request.
+    """
+
     def body(writer: NbfxWriter) -> None:
         writer.start("", f"{operation}Response")
         writer.namespace("", NS_SERVICE)
@@ -153,25 +163,44 @@ def _response(operation: str, content: Write, relates_to: str | None) -> bytes:
     return answer(f"{ACTION_PREFIX}{operation}Response", relates_to, body)
 
 
-def open_response(data: bytes, limits: CodecLimits = DEFAULT_LIMITS) -> Element:
-    """The element `...Result` of an answer.
+def _open_result(reader: ElementReader) -> Element:
+    """The element `...Result` of an answer, which has just begun, or the response without one.
 
     Raises:
         SoapFaultError: the answer is a fault.
         CodecError: the answer is nothing that can be read.
     """
-    _, body = open_envelope(data, limits)
-    fault = decode_fault(body)
-    if fault is not None:
-        raise SoapFaultError(fault)
+    _, body = open_envelope(reader)
+    if (body.namespace, body.name) == (NS_SOAP, "Fault"):
+        fault = decode_fault(reader.whole(body))
+        close_envelope(reader)
+        if fault is not None:
+            raise SoapFaultError(fault)
     if not body.name.endswith("Response"):
         raise ContractError("the answer holds no response")
-    result = next((each for each in body.children if each.name.endswith("Result")), None)
-    return body if result is None else result
+    for child in reader.children():
+        if child.name.endswith("Result"):
+            return child
+    return body
+
+
+def open_response(data: Source, limits: CodecLimits = DEFAULT_LIMITS) -> Element:
+    """The element `...Result` of an answer, whole; an empty one where there is none.
+
+    Raises:
+        SoapFaultError: the answer is a fault.
+        CodecError: the answer is nothing that can be read.
+    """
+    reader = ElementReader(data, limits)
+    result = _open_result(reader)
+    if result.name.endswith("Result"):
+        reader.whole(result)
+    close_envelope(reader)
+    return result
 
 
 def decode_provision_response(
-    data: bytes, limits: CodecLimits = DEFAULT_LIMITS
+    data: Source, limits: CodecLimits = DEFAULT_LIMITS
 ) -> list[ObjectResult]:
     """Results in the order of the answer; marked personal data is taken out.
 
@@ -179,10 +208,20 @@ def decode_provision_response(
         SoapFaultError: the answer is a fault.
         CodecError: the answer is nothing that can be read.
     """
-    listed = open_response(data, limits).find("SyncObjectResults")
-    if listed is None:
+    reader = ElementReader(data, limits)
+    _open_result(reader)
+    results: list[ObjectResult] | None = None
+    for listed in reader.children():
+        if listed.name == "SyncObjectResults":
+            results = [
+                _read_result(reader.whole(each))
+                for each in reader.children()
+                if each.name == "AzureADSyncObjectResult"
+            ]
+    close_envelope(reader)
+    if results is None:
         raise ContractError("the answer holds no SyncObjectResults")
-    return [_read_result(each) for each in listed.find_all("AzureADSyncObjectResult")]
+    return results
 
 
 def _optional(element: Element, name: str) -> str | None:
@@ -201,40 +240,52 @@ def _read_result(element: Element) -> ObjectResult:
     )
 
 
-def decode_read_back_response(data: bytes, limits: CodecLimits = DEFAULT_LIMITS) -> ReadBackPage:
+def decode_read_back_response(data: Source, limits: CodecLimits = DEFAULT_LIMITS) -> ReadBackPage:
     """A page of what the cloud holds.
 
     Raises:
         SoapFaultError: the answer is a fault.
         CodecError: the answer is nothing that can be read.
     """
-    result = open_response(data, limits)
-    listed = result.find("ResultObjects")
-    if listed is None:
+    reader = ElementReader(data, limits)
+    _open_result(reader)
+    objects: list[SyncObject] | None = None
+    cookie: Element | None = None
+    more = False
+    skipped = 0
+    for child in reader.children():
+        if child.name == "ResultObjects" and objects is None:
+            objects, skipped = _read_known(reader)
+        elif child.name.endswith("Cookie") and cookie is None:
+            cookie = reader.whole(child)
+        elif child.name.startswith("More"):
+            more |= reader.text(child).strip().lower() in {"true", "1"}
+    close_envelope(reader)
+    if objects is None:
         raise ContractError("the answer holds no ResultObjects")
-    found = listed.find_all("AzureADSyncObject")
-    objects = [each for each in map(_read_known, found) if each is not None]
-    cookie = next((each for each in result.children if each.name.endswith("Cookie")), None)
-    more = any(
-        each.name.startswith("More") and each.text.strip().lower() in {"true", "1"}
-        for each in result.children
-    )
     return ReadBackPage(
         objects=tuple(objects),
         cookie=None if cookie is None or is_nil(cookie) or not cookie.text else cookie.text,
         more=more,
-        skipped=len(found) - len(objects),
+        skipped=skipped,
     )
 
 
-def _read_known(element: Element) -> SyncObject | None:
-    """The object, `None` when it is of a kind that is not ours to know."""
-    if element.child_text("SyncObjectType") not in OBJECT_TYPES:
-        return None
-    return read_object(element, strict=False)
+def _read_known(reader: ElementReader) -> tuple[list[SyncObject], int]:
+    """The objects of kinds that are ours to know, and how many others there are."""
+    objects: list[SyncObject] = []
+    skipped = 0
+    contents = ObjectReader(reader, strict=False)
+    for each in reader.children():
+        if each.name == "AzureADSyncObject":
+            try:
+                objects.append(contents.read())
+            except UnknownTypeError:
+                skipped += 1
+    return objects, skipped
 
 
-def decode_finalize_export_response(data: bytes, limits: CodecLimits = DEFAULT_LIMITS) -> None:
+def decode_finalize_export_response(data: Source, limits: CodecLimits = DEFAULT_LIMITS) -> None:
     """Make sure that the answer is none but the expected one.
 
     Raises:
@@ -245,7 +296,7 @@ def decode_finalize_export_response(data: bytes, limits: CodecLimits = DEFAULT_L
 
 
 def decode_company_configuration_response(
-    data: bytes, limits: CodecLimits = DEFAULT_LIMITS
+    data: Source, limits: CodecLimits = DEFAULT_LIMITS
 ) -> CompanyConfiguration:
     """The tenant's configuration; what is missing has its default.
 

@@ -1,22 +1,15 @@
-"""A small element tree over the events, for answers and requests that fit in memory."""
+"""Elements of a document: read one after the other, each kept only as long as it is needed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
-from entrasync.entra.infoset import (
-    DEFAULT_LIMITS,
-    XML_NAMESPACE,
-    Attribute,
-    CodecError,
-    CodecLimits,
-    Event,
-    Namespace,
-    StartElement,
-    Text,
-)
-from entrasync.entra.nbfx import read_events
+from entrasync.entra.infoset import DEFAULT_LIMITS, Attribute, CodecError, CodecLimits
+from entrasync.entra.nbfx_reader import CLOSED, NOTHING, START, TEXT, NbfxReader, Source
+
+_NO_ATTRIBUTES: Final[Mapping[tuple[str, str], str]] = {}
 
 
 @dataclass(slots=True)
@@ -27,7 +20,7 @@ class Element:
     namespace: str
     scope: Mapping[str, str]
     """Namespaces by prefix that hold inside it."""
-    attributes: dict[tuple[str, str], str] = field(default_factory=dict)
+    attributes: Mapping[tuple[str, str], str] = field(default_factory=dict)
     children: list[Element] = field(default_factory=list)
     text: str = ""
 
@@ -68,59 +61,117 @@ class Element:
         return self.scope[prefix], local
 
 
-def parse_document(data: bytes | memoryview, limits: CodecLimits = DEFAULT_LIMITS) -> Element:
+class ElementReader:
+    """Reads elements forward: a caller descends into one, takes it whole, or passes over it.
+
+    Args:
+        source: the document.
+        limits: what is accepted at most.
+
+    Attributes:
+        records: the reader below, for what knows the octets it reads.
+        limits: what is accepted at most.
+    """
+
+    def __init__(self, source: Source, limits: CodecLimits = DEFAULT_LIMITS) -> None:
+        self.records = NbfxReader(source, limits)
+        self.limits = limits
+
+    def children(self) -> Iterator[Element]:
+        """The children of the innermost open element, as they begin; without one, the root.
+
+        What the caller leaves of a child is passed over before the next. Text between children
+        is, too.
+        """
+        records = self.records
+        outer = records.depth
+        while True:
+            node = records.read()
+            if node is START:
+                yield self._begun()
+                while records.depth > outer:
+                    records.read()
+            elif node is CLOSED or node is NOTHING:
+                return
+
+    def members(self, namespace: str, names: Sequence[str]) -> Iterator[Element]:
+        """Members of a data contract, as WCF reads them: as `children`, in the order of `names`.
+
+        What stands out of order, is unknown or in another namespace is passed over in silence, as
+        the real service does: a sender that gets the order wrong loses values.
+        """
+        position = 0
+        for child in self.children():
+            if child.namespace == namespace and child.name in names[position:]:
+                position = names.index(child.name) + 1
+                yield child
+
+    def whole(self, element: Element) -> Element:
+        """Read the rest of an element that has just begun.
+
+        Raises:
+            CodecError: it is malformed or beyond the limits.
+        """
+        records = self.records
+        parents: list[tuple[Element, list[str], int]] = []
+        texts: list[str] = []
+        length = 0
+        left = self.limits.max_elements
+        while True:
+            node = records.read()
+            if node is TEXT:
+                texts.append(records.text)
+                length += len(records.text)
+                if length > self.limits.max_text:
+                    raise CodecError("a value is too long")
+            elif node is START:
+                left -= 1
+                if left < 0:
+                    raise CodecError("an element has too many elements below it")
+                parents.append((element, texts, length))
+                element, texts, length = self._begun(), [], 0
+            else:
+                element.text = texts[0] if len(texts) == 1 else "".join(texts)
+                if not parents:
+                    return element
+                child = element
+                element, texts, length = parents.pop()
+                element.children.append(child)
+
+    def text(self, element: Element) -> str:
+        """The text of an element that has just begun; it is read to its end."""
+        return self.whole(element).text
+
+    def finish(self) -> None:
+        """Make sure that the document ends well.
+
+        Raises:
+            CodecError: it is malformed, cut off or followed by something else.
+        """
+        while self.records.read() is not NOTHING:
+            pass
+
+    def _begun(self) -> Element:
+        records = self.records
+        (_, name, namespace), scope = records.element, records.scopes[-1]
+        if not records.followers:
+            return Element(name, namespace, scope, _NO_ATTRIBUTES)
+        attributes = {
+            (scope[each.prefix] if each.prefix else "", each.name): each.value
+            for each in records.followers
+            if isinstance(each, Attribute)
+        }
+        return Element(name, namespace, scope, attributes)
+
+
+def parse_document(source: Source, limits: CodecLimits = DEFAULT_LIMITS) -> Element:
     """Read a whole document.
 
     Raises:
         CodecError: it is malformed or beyond the limits.
     """
-    return build_tree(read_events(data, limits), limits)
-
-
-def build_tree(events: Iterator[Event], limits: CodecLimits = DEFAULT_LIMITS) -> Element:
-    """Collect events into their root element.
-
-    Raises:
-        CodecError: the events are no document or one value is too long.
-    """
-    document = Element("", "", {"": "", "xml": XML_NAMESPACE})
-    parents = [document]
-    pending: list[Attribute] = []
-    texts: list[str] = []
-    length = 0
-    for event in events:
-        top = parents[-1]
-        if isinstance(event, Namespace):
-            top.scope = {**top.scope, event.prefix: event.uri}
-            continue
-        if isinstance(event, Attribute):
-            pending.append(event)
-            continue
-        if pending:
-            _attach(top, pending)
-            pending = []
-        if isinstance(event, Text):
-            length += len(event.value)
-            if length > limits.max_text:
-                raise CodecError("a value is too long")
-            texts.append(event.value)
-            continue
-        if texts:
-            top.text += "".join(texts)
-            texts = []
-        if isinstance(event, StartElement):
-            element = Element(event.name, event.namespace, top.scope)
-            top.children.append(element)
-            parents.append(element)
-        else:
-            parents.pop()
-        length = len(parents[-1].text)
-    if len(parents) != 1 or len(document.children) != 1:
-        raise CodecError("the document has no root element")
-    return document.children[0]
-
-
-def _attach(element: Element, attributes: list[Attribute]) -> None:
-    for each in attributes:
-        namespace = element.scope[each.prefix] if each.prefix else ""
-        element.attributes[namespace, each.name] = each.value
+    reader = ElementReader(source, limits)
+    root = next(reader.children())
+    reader.whole(root)
+    reader.finish()
+    return root

@@ -20,9 +20,11 @@ from entrasync.entra.contracts import (
     SyncToken,
     SyncVersion,
 )
+from entrasync.entra.envelope import close_envelope, open_envelope
 from entrasync.entra.infoset import Attribute, EndElement, Event, Namespace, StartElement, Text
 from entrasync.entra.nbfs_dictionary import STATIC_STRINGS
 from entrasync.entra.nbfx import NbfxWriter
+from entrasync.entra.tree import Element, ElementReader
 
 MODERATE = settings(max_examples=60, deadline=None)
 """A busy machine must not decide whether a test passes."""
@@ -165,6 +167,15 @@ def write(events: Iterable[Event]) -> bytes:
             case EndElement():
                 writer.end()
     return writer.getvalue()
+
+
+def open_whole(data: bytes) -> tuple[Element | None, Element]:
+    """Header and content of an envelope, read to its end."""
+    reader = ElementReader(data)
+    header, content = open_envelope(reader)
+    reader.whole(content)
+    close_envelope(reader)
+    return header, content
 
 
 @st.composite

@@ -17,19 +17,19 @@ from entrasync.entra.envelope import (
     is_nil,
     leaf,
     members,
-    open_envelope,
     optional_leaf,
     text_of,
 )
-from entrasync.entra.infoset import DEFAULT_LIMITS, CodecError
+from entrasync.entra.infoset import CodecError
 from entrasync.entra.nbfx import NbfxWriter
 from entrasync.entra.tree import Element, parse_document
+from tests.unit.entra.samples import open_whole
 
 YES = True
 
 
 def body_of(body: Callable[[NbfxWriter], None]) -> Element:
-    return open_envelope(envelope(lambda _: None, body), DEFAULT_LIMITS)[1]
+    return open_whole(envelope(lambda _: None, body))[1]
 
 
 def listed(*children: tuple[str, str, str]) -> Element:
@@ -54,9 +54,7 @@ def test_an_envelope_has_a_header_and_a_body_in_soap_1_2() -> None:
 
 
 def test_an_answer_to_nobody_relates_to_nothing() -> None:
-    header, _ = open_envelope(
-        answer("a", None, lambda w: leaf(w, "s", "Fault", "x")), DEFAULT_LIMITS
-    )
+    header, _ = open_whole(answer("a", None, lambda w: leaf(w, "s", "Fault", "x")))
 
     assert header is not None
     assert header.find("RelatesTo") is None
@@ -101,7 +99,7 @@ def test_what_is_no_envelope_is_refused(write: Callable[[NbfxWriter], None]) -> 
     write(writer)
     writer.end()
     with pytest.raises(ContractError):
-        open_envelope(writer.getvalue(), DEFAULT_LIMITS)
+        open_whole(writer.getvalue())
 
 
 def test_an_envelope_may_lack_its_header() -> None:
@@ -112,7 +110,7 @@ def test_an_envelope_may_lack_its_header() -> None:
     writer.end()
     writer.end()
 
-    header, body = open_envelope(writer.getvalue(), DEFAULT_LIMITS)
+    header, body = open_whole(writer.getvalue())
 
     assert (header, body.text) == (None, "y")
 

@@ -17,7 +17,7 @@ from entrasync.entra.contracts import (
     NS_SERVICE,
     NS_SOAP,
 )
-from entrasync.entra.envelope import envelope, leaf, open_envelope
+from entrasync.entra.envelope import envelope, leaf
 from entrasync.entra.faults import (
     ACTION_NOT_SUPPORTED,
     Fault,
@@ -26,15 +26,14 @@ from entrasync.entra.faults import (
     encode_fault,
     encode_redirection_fault,
 )
-from entrasync.entra.infoset import DEFAULT_LIMITS
 from entrasync.entra.nbfx import NbfxWriter
-from tests.unit.entra.samples import MESSAGE, MODERATE, TRACKING
+from tests.unit.entra.samples import MESSAGE, MODERATE, TRACKING, open_whole
 
 TEXTS = st.text("abc äß.", min_size=1).map(str.strip).filter(bool)
 
 
 def read(data: bytes) -> Fault:
-    fault = decode_fault(open_envelope(data, DEFAULT_LIMITS)[1])
+    fault = decode_fault(open_whole(data)[1])
     assert fault is not None
     return fault
 
@@ -93,7 +92,7 @@ def test_a_fault_has_the_shape_of_soap_1_2() -> None:
         server_name="srv",
         relates_to=MESSAGE,
     )
-    header, fault = open_envelope(data, DEFAULT_LIMITS)
+    header, fault = open_whole(data)
 
     assert header is not None
     assert header.child_text("RelatesTo") == f"urn:uuid:{MESSAGE}"
@@ -191,7 +190,7 @@ def test_a_fault_without_anything_is_still_one() -> None:
 def test_other_elements_are_no_faults(prefix: str, name: str) -> None:
     data = envelope(lambda _: None, lambda w: leaf(w, prefix, name, ""))
 
-    assert decode_fault(open_envelope(data, DEFAULT_LIMITS)[1]) is None
+    assert decode_fault(open_whole(data)[1]) is None
 
 
 def test_an_error_carries_its_fault() -> None:

@@ -17,6 +17,6 @@ def test_the_end_of_an_element_is_one_value() -> None:
 
 def test_a_whole_export_fits_the_limits() -> None:
     # 15,000 changes of members: six elements each, a text in three of them
-    assert DEFAULT_LIMITS.max_events > 15_000 * 15
+    assert DEFAULT_LIMITS.max_elements > 15_000 * 6
     assert DEFAULT_LIMITS.max_depth > 12
     assert DEFAULT_LIMITS.max_bytes > 15_000 * 400

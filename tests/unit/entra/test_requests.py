@@ -40,6 +40,7 @@ from entrasync.entra.requests import (
     encode_finalize_export_request,
     encode_provision_request,
     encode_read_back_request,
+    stream_provision_request,
 )
 from entrasync.entra.tree import Element, parse_document
 from tests.unit.entra.samples import (
@@ -372,3 +373,19 @@ def test_a_damaged_request_is_decoded_or_refused(data: st.DataObject) -> None:
 
 def test_the_octets_of_a_read_back_do_not_change_unnoticed() -> None:
     check_golden("readback2", encode_read_back_request(HEADER, V2, ReadBackRequest()))
+
+
+def test_a_request_streams_as_the_same_octets_without_being_held() -> None:
+    links = tuple(LinkChange(anchor=f"anchor-{number:05}", add=True) for number in range(5000))
+    pieces: list[bytes] = []
+    objects = [replace(MIXED[1], links=links), *MIXED]
+    stream_provision_request(pieces.append, HEADER, SyncVersion.V2, objects)
+
+    assert b"".join(pieces) == encode_provision_request(HEADER, SyncVersion.V2, objects)
+    assert len(pieces) > 1
+
+
+def test_what_cannot_travel_is_refused_in_a_stream_as_well() -> None:
+    objects = [replace(MIXED[1], links=(LinkChange(anchor="a", add=True),))]
+    with pytest.raises(ContractError):
+        stream_provision_request(lambda _: None, HEADER, SyncVersion.V1, objects)

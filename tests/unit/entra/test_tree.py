@@ -15,7 +15,7 @@ from entrasync.entra.infoset import (
     StartElement,
     Text,
 )
-from entrasync.entra.tree import build_tree, parse_document
+from entrasync.entra.tree import parse_document
 from tests.unit.entra.samples import MODERATE, documents, write
 
 ROOT = StartElement("", "r", "")
@@ -42,7 +42,7 @@ def test_a_tree_holds_every_element_and_all_text(events: list[Event]) -> None:
 
 def test_text_around_children_is_joined() -> None:
     events: list[Event] = [ROOT, Text("a"), Text("b"), start("c"), Text("x"), END, Text("d"), END]
-    root = build_tree(iter(events))
+    root = parse_document(write(events))
 
     assert (root.text, root.child_text("c")) == ("abd", "x")
 
@@ -56,7 +56,7 @@ def test_attributes_have_the_namespace_of_their_prefix_and_none_without_one() ->
         Namespace("p", "v"),
         END,
     ]
-    root = build_tree(iter(events))
+    root = parse_document(write(events))
 
     assert root.attributes == {("v", "k"): "1", ("", "k"): "2"}
 
@@ -73,7 +73,7 @@ def test_namespaces_hold_inside_their_element_only() -> None:
         END,
         END,
     ]
-    a, c = build_tree(iter(events)).children
+    a, c = parse_document(write(events)).children
 
     assert a.children[0].qualified("p:x") == ("u", "x")
     assert a.qualified(" x ") == ("", "x")
@@ -83,7 +83,7 @@ def test_namespaces_hold_inside_their_element_only() -> None:
 
 @pytest.mark.parametrize("name", ["", ":", "p:", ":x", "q:x", "a:b:c"])
 def test_a_qualified_name_needs_a_declared_prefix(name: str) -> None:
-    root = build_tree(iter([ROOT, Namespace("p", "u"), END]))
+    root = parse_document(write([ROOT, Namespace("p", "u"), END]))
 
     with pytest.raises(CodecError):
         root.qualified(name)
@@ -103,7 +103,7 @@ def test_elements_are_found_by_their_local_name() -> None:
         END,
         END,
     ]
-    root = build_tree(iter(events))
+    root = parse_document(write(events))
 
     first = root.descend("x")
     assert first is not None
@@ -118,12 +118,12 @@ def test_a_value_of_many_records_is_limited_as_one() -> None:
     limits = CodecLimits(max_text=4)
     whole: list[Event] = [ROOT, Text("ab"), start("c"), Text("abcd"), END, Text("cd")]
 
-    assert build_tree(iter([*whole, END]), limits).text == "abcd"
+    assert parse_document(write([*whole, END]), limits).text == "abcd"
     with pytest.raises(CodecError):
-        build_tree(iter([*whole, Text("e"), END]), limits)
+        parse_document(write([*whole, Text("e"), END]), limits)
 
 
 @pytest.mark.parametrize("events", [[], [ROOT], [ROOT, END, ROOT, END]])
 def test_events_without_one_root_are_refused(events: list[Event]) -> None:
     with pytest.raises(CodecError):
-        build_tree(iter(events))
+        parse_document(write(events))
