@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from entrasync.entra.infoset import CodecError
 
@@ -50,6 +50,8 @@ READ_BACK: Final = {
 }
 COMPANY_CONFIGURATION: Final = "GetCompanyConfiguration"
 FINALIZE_EXPORT: Final = "FinalizeExport"
+CAPABILITIES: Final = "Capabilities"
+"""Takes no members; its result is a string that holds an XML document."""
 
 APPLICATION_IDS: Final = {
     SyncVersion.V1: "1651564e-7ce4-4d99-88be-0a65050d8dc3",
@@ -97,6 +99,8 @@ NOT_ACTIVATED_TEXT: Final = "Identity synchronization is not yet activated for t
 ACCESS_DENIED_TEXT: Final = (
     "Access to Azure Active Directory has been denied. Contact Technical Support."
 )
+COOKIE_WORD: Final = "cookie"
+"""Guessed: that a fault about a cookie the service does not take names it, in any case."""
 
 
 class ContractError(CodecError):
@@ -129,9 +133,8 @@ PropertyValue = str | bool | int | bytes | tuple[str, ...] | tuple[bytes, ...] |
 """A property's value; `None` clears it, an absent key keeps what is stored."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinkChange:
-    """One member added to or removed from a group."""
+class LinkChange(NamedTuple):
+    """One member added to or removed from a group; a tuple, because they come in masses."""
 
     anchor: str
     add: bool
@@ -195,6 +198,9 @@ class ReadBackPage:
     more: bool = False
     skipped: int = 0
     """Objects of kinds this project does not know, left alone."""
+    restart: bool = False
+    """Whether all pages before are void: the service no longer took the cookie, and what follows
+    is the whole tenant from the start. Such a page holds no objects and is no answer itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from entrasync.entra.envelope import answer, leaf, optional_leaf
 from entrasync.entra.nbfx import NbfxWriter
 from entrasync.entra.privacy import redact
 from entrasync.entra.tree import Element
-from entrasync.errors import EntrasyncError
+from entrasync.errors import EntrasyncError, TransientError
 
 _CODE_IN_TEXT: Final = re.compile(r"Error Code:\s*(\d{1,6})\b")
 ACTION_NOT_SUPPORTED: Final = "ActionNotSupported"
@@ -181,3 +181,19 @@ def _redirect_url(detail: Element | None) -> str | None:
     if redirection is None:
         return None
     return _detail_text(redirection, "Url") or _detail_text(redirection, "Location") or ""
+
+
+REFUSAL_CODES: Final = frozenset({"Sender", "DeserializationFailed"})
+"""SOAP codes that blame the request: the same one is refused again, a part of it may be taken.
+
+`Sender` is what the protocol says and what WCF answers unless told otherwise; that WCF names a
+message it cannot read `DeserializationFailed` is documented, that the service leaves it so is
+inferred.
+"""
+
+
+class RequestRefusedError(TransientError):
+    """The service refused a whole request, for what is in it or for its size.
+
+    Not worth sending again as it is; which object is to blame only smaller requests tell.
+    """

@@ -1,4 +1,9 @@
-"""What the service's codes for single objects mean, and what helps."""
+"""What the service's codes for single objects mean, and what helps.
+
+The codes are documented, as are number 114 and the sentences about administrators and deletions
+that come without a code. That a refusal for an object managed in the cloud says so in words is
+inferred: its code is not known.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +22,10 @@ class ObjectErrorHelp:
 
 NO_RESULT_CODE: Final = "NoResult"
 """Ours: the service's answer does not mention the object."""
+REQUEST_REFUSED_CODE: Final = "RequestRefused"
+"""Ours: every request with the object was refused as a whole, the object alone as well."""
+MANAGED_IN_CLOUD_CODE: Final = "ManagedInCloud"
+"""Ours: the object was converted to one that is managed in the cloud."""
 
 _HELP: Final = (
     ObjectErrorHelp(
@@ -47,8 +56,14 @@ _HELP: Final = (
     ),
     ObjectErrorHelp(
         code="AttributeValueMustBeUnique",
-        cause="mail, proxyAddresses or userPrincipalName has a value that another object has.",
+        cause="mail, proxyAddresses, signInName or userPrincipalName has a value that another"
+        " object has.",
         remedy="Find the other object in the tenant and give one of the two another value.",
+    ),
+    ObjectErrorHelp(
+        code="DuplicateProxyAddress",
+        cause="A mail address among proxyAddresses belongs to another object.",
+        remedy="Find the other object in the tenant and remove the address from one of the two.",
     ),
     ObjectErrorHelp(
         code="QuarantinedAttributeValueMustBeUnique",
@@ -74,18 +89,22 @@ _HELP: Final = (
     ),
     ObjectErrorHelp(
         code="LargeObject",
-        cause="The object is too large: more than 15 certificates, or about 300 mail addresses.",
-        remedy="Remove expired certificates and unused addresses from the source object.",
+        cause="The object is too large: more than 15 values of userCertificate or"
+        " userSMIMECertificate, about 300 mail addresses, or more members than the endpoint takes.",
+        remedy="Remove expired certificates and unused addresses from the source object, or divide"
+        " the group.",
     ),
     ObjectErrorHelp(
         code="ExceededAllowedLength",
-        cause="A value is longer than the tenant takes, or has too many parts.",
+        cause="A value is longer than the tenant takes (250 characters in an extension attribute),"
+        " or has too many parts.",
         remedy="Shorten the value in the source, or leave the attribute out of the flows.",
     ),
     ObjectErrorHelp(
         code="ExistingAdminRoleConflict",
         cause="The soft match hits a cloud user who holds an administrator role.",
-        remedy="Take the role from the cloud user for the time of one run, or use another address.",
+        remedy="Take the role from the cloud user until the next run has matched it, or give the"
+        " source object another address.",
     ),
     ObjectErrorHelp(
         code="ReferenceNotFound",
@@ -99,36 +118,63 @@ _HELP: Final = (
         remedy="Nothing needs to be done: it is tried again in the next run.",
     ),
     ObjectErrorHelp(
+        code=REQUEST_REFUSED_CODE,
+        cause="The service does not take a request with this object in it, not even by itself.",
+        remedy="Look at the object's values in the source for one of a form that cannot be right,"
+        " or leave it out of scope; it is tried again in the next run.",
+    ),
+    ObjectErrorHelp(
         code="DeleteNotValid",
         cause="The delete is for an object that is not synchronized.",
-        remedy="Nothing needs to be done if the object is gone or managed in the cloud.",
+        remedy="Nothing needs to be done if the object is gone or managed in the cloud; otherwise"
+        " delete it in the tenant.",
+    ),
+    ObjectErrorHelp(
+        code=MANAGED_IN_CLOUD_CODE,
+        cause="The object was converted to one that is managed in the cloud, and takes nothing from"
+        " a directory.",
+        remedy="Leave the source object out of scope, or hand the cloud object back to the"
+        " directory (`isCloudManaged: false` of its `onPremisesSyncBehavior`).",
     ),
 )
 
 OBJECT_ERRORS: Final = {each.code: each for each in _HELP}
 """Help by symbolic code."""
 
-_BY_NUMBER: Final = {"114": "DeleteNotValid"}
-"""Types the service tells by number; Entra Connect shows 114 as HRESULT 0x8023134a."""
+_BY_NUMBER: Final = {"114": "DeleteNotValid", "0x8023134a": "DeleteNotValid"}
+"""Types the service tells by number; Entra Connect shows 114 as this HRESULT."""
+_BY_NAME: Final = {code.lower(): code for code in OBJECT_ERRORS}
 _BY_TEXT: Final = (
-    ("synchronization operation, Delete, is not valid", "DeleteNotValid"),
-    ("Deleting a cloud-only object", "DeleteNotValid"),
-    ("Existing Admin Role Conflict", "ExistingAdminRoleConflict"),
+    ("synchronization operation, delete, is not valid", "DeleteNotValid"),
+    ("deleting a cloud-only object", "DeleteNotValid"),
+    ("0x8023134a", "DeleteNotValid"),
+    ("existing admin role conflict", "ExistingAdminRoleConflict"),
+    ("hard match operation blocked", "AttributeUpdateNotAllowed"),
     ("already associated with another object", "AttributeValueMustBeUnique"),
+    ("already be associated with another object", "AttributeValueMustBeUnique"),
+    ("blockonpremisessync", MANAGED_IN_CLOUD_CODE),
+    ("iscloudmanaged", MANAGED_IN_CLOUD_CODE),
+    ("cloud-managed", MANAGED_IN_CLOUD_CODE),
+    ("managed in the cloud", MANAGED_IN_CLOUD_CODE),
 )
+"""Sentences, in lower case, that tell a failure where no code does; the first that is found."""
 UNKNOWN_CODE: Final = "UnknownError"
 
 
 def error_code(code: str | None, description: str | None) -> str:
-    """The symbolic code of a failure, from its text where the service sent none."""
-    if code:
-        return _BY_NUMBER.get(code, code)
-    text = description or ""
-    for part, named in _BY_TEXT:
-        if part in text:
-            return named
+    """The symbolic code of a failure, from its text where the service sent none.
+
+    A code that is not known is passed on as it is.
+    """
+    if code and code.strip():
+        spelled = "".join(code.split()).lower()
+        return _BY_NUMBER.get(spelled) or _BY_NAME.get(spelled) or code.strip()
+    text = (description or "").lower()
     # the longest: the names of some codes end in the name of another
-    return max((each for each in OBJECT_ERRORS if each in text), key=len, default=UNKNOWN_CODE)
+    named = max((each for each in _BY_NAME if each in text), key=len, default=None)
+    if named is not None:
+        return _BY_NAME[named]
+    return next((found for part, found in _BY_TEXT if part in text), UNKNOWN_CODE)
 
 
 def explain(code: str) -> ObjectErrorHelp:

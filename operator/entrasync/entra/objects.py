@@ -168,7 +168,8 @@ class ObjectReader:
             ContractError: it does not keep to the contract.
         """
         reader = self._reader
-        kind = operation = ""
+        kind: str | None = None
+        operation = ""
         bag: _Bag | None = None
         for member in reader.members(NS_OBJECTS, _MEMBERS):
             if member.name == "PropertyValues":
@@ -177,6 +178,9 @@ class ObjectReader:
                 kind = reader.text(member)
             else:
                 operation = reader.text(member)
+        if kind is None:
+            # not an unknown kind: a reader would take what it passes over for gone
+            raise ContractError("SyncObjectType is missing or out of order")
         if kind not in OBJECT_TYPES:
             raise UnknownTypeError("SyncObjectType has a value that is not known")
         if operation not in OPERATIONS:

@@ -7,7 +7,7 @@ is tolerant, because some names are not certain.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from entrasync.entra.contracts import (
@@ -163,8 +163,13 @@ def encode_response(operation: str, content: Write, relates_to: str | None) -> b
     return answer(f"{ACTION_PREFIX}{operation}Response", relates_to, body)
 
 
-def _open_result(reader: ElementReader) -> Element:
+def _open_result(reader: ElementReader, operations: Collection[str] | None) -> Element:
     """The element `...Result` of an answer, which has just begun, or the response without one.
+
+    Args:
+        reader: the answer.
+        operations: what it may answer, `None` for whatever it does; an answer read as that to
+            another operation would seem to hold nothing.
 
     Raises:
         SoapFaultError: the answer is a fault.
@@ -176,23 +181,31 @@ def _open_result(reader: ElementReader) -> Element:
         close_envelope(reader)
         if fault is not None:
             raise SoapFaultError(fault)
-    if not body.name.endswith("Response"):
-        raise ContractError("the answer holds no response")
+    operation, response, after = body.name.rpartition("Response")
+    if not response or after or (operations is not None and operation not in operations):
+        raise ContractError("the answer is none to what was asked")
     for child in reader.children():
         if child.name.endswith("Result"):
             return child
     return body
 
 
-def open_response(data: Source, limits: CodecLimits = DEFAULT_LIMITS) -> Element:
+def open_response(
+    data: Source, limits: CodecLimits = DEFAULT_LIMITS, *, operation: str | None = None
+) -> Element:
     """The element `...Result` of an answer, whole; an empty one where there is none.
+
+    Args:
+        data: the answer.
+        limits: what is accepted at most.
+        operation: what it must answer, `None` for whatever it does.
 
     Raises:
         SoapFaultError: the answer is a fault.
         CodecError: the answer is nothing that can be read.
     """
     reader = ElementReader(data, limits)
-    result = _open_result(reader)
+    result = _open_result(reader, None if operation is None else {operation})
     if result.name.endswith("Result"):
         reader.whole(result)
     close_envelope(reader)
@@ -209,7 +222,7 @@ def decode_provision_response(
         CodecError: the answer is nothing that can be read.
     """
     reader = ElementReader(data, limits)
-    _open_result(reader)
+    _open_result(reader, PROVISION.values())
     results: list[ObjectResult] | None = None
     for listed in reader.children():
         if listed.name == "SyncObjectResults":
@@ -248,7 +261,7 @@ def decode_read_back_response(data: Source, limits: CodecLimits = DEFAULT_LIMITS
         CodecError: the answer is nothing that can be read.
     """
     reader = ElementReader(data, limits)
-    _open_result(reader)
+    _open_result(reader, READ_BACK.values())
     objects: list[SyncObject] | None = None
     cookie: Element | None = None
     more = False
@@ -292,7 +305,7 @@ def decode_finalize_export_response(data: Source, limits: CodecLimits = DEFAULT_
         SoapFaultError: the answer is a fault.
         CodecError: the answer is nothing that can be read.
     """
-    open_response(data, limits)
+    open_response(data, limits, operation=FINALIZE_EXPORT)
 
 
 def decode_company_configuration_response(
@@ -304,7 +317,7 @@ def decode_company_configuration_response(
         SoapFaultError: the answer is a fault.
         CodecError: the answer is nothing that can be read.
     """
-    result = open_response(data, limits)
+    result = open_response(data, limits, operation=COMPANY_CONFIGURATION)
     features = result.find("AllowedFeatures")
     sync = result.find("DirSyncConfiguration") or Element("", "", {})
     return CompanyConfiguration(

@@ -6,46 +6,44 @@ import base64
 import datetime as dt
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import httpx
 import msal
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 from msal.exceptions import MsalServiceError
 
 from entrasync.entra.clouds import Cloud
 from entrasync.entra.contracts import SERVICE_APPLICATION, SERVICE_ROLE
-from entrasync.entra.transport import TOKEN_SECONDS, http_client, transport_error
+from entrasync.entra.credentials import (
+    CertificateCredential,
+    Credential,
+    FederatedCredential,
+    SecretCredential,
+    check_certificate,
+    read_assertion,
+)
+from entrasync.entra.login_http import LoginHttp
+from entrasync.entra.login_refusals import SERVICE_NAME, refused_login
+from entrasync.entra.retrying import BusyError, retry_after_seconds
+from entrasync.entra.transport import transport_error
 from entrasync.errors import ConfigurationError, TransientError
+
+__all__ = [
+    "SCOPE",
+    "CertificateCredential",
+    "Credential",
+    "FederatedCredential",
+    "MsalTokenSource",
+    "SecretCredential",
+    "TokenSource",
+]
 
 SCOPE: Final = f"{SERVICE_APPLICATION}/.default"
 
 _UNKNOWN_TENANT: Final = frozenset({90002, 900021, 900023})
 _TOO_MANY_REQUESTS: Final = 429
+_BUSY_ERRORS: Final = frozenset({"temporarily_unavailable", "server_error"})
 _TENANT_TEXTS: Final = ("AADSTS90002", "AADSTS900021", "AADSTS900023", "invalid_tenant")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CertificateCredential:
-    """A certificate and its private key, both PEM."""
-
-    certificate: str
-    private_key: str = field(repr=False)
-    origin: str = "spec.application.certificateSecretRef"
-    """Field to look at when it is refused."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SecretCredential:
-    """A client secret."""
-
-    secret: str = field(repr=False)
-    origin: str = "spec.application.clientSecretSecretRef"
-    """Field to look at when it is refused."""
 
 
 class TokenSource(Protocol):
@@ -55,9 +53,15 @@ class TokenSource(Protocol):
         """An access token; renewed before it expires."""
         ...
 
+    def renew(self) -> None:
+        """Says that the token is no longer good: the next one asked for is another."""
+        ...
+
 
 class MsalTokenSource:
     """Tokens by client credentials.
+
+    A token is kept, and asked for anew once it has less than five minutes left.
 
     Args:
         cloud: whose login authority issues them.
@@ -73,7 +77,7 @@ class MsalTokenSource:
         cloud: Cloud,
         tenant_id: str,
         client_id: str,
-        credential: CertificateCredential | SecretCredential,
+        credential: Credential,
         *,
         resource: str,
         clock: Callable[[], dt.datetime],
@@ -84,12 +88,17 @@ class MsalTokenSource:
         self._credential = credential
         self._resource = resource
         self._clock = clock
-        self._http = _HttpAdapter(cloud)
+        self._http = LoginHttp(cloud)
         self._application: Any = None
 
     def close(self) -> None:
         """Closes the connection to the login authority."""
         self._http.close()
+
+    def renew(self) -> None:
+        """Forgets the token that is kept, so that the next call of `token` asks for another."""
+        # with everything msal remembers; its own way would leave older answers in its HTTP cache
+        self._application = None
 
     def token(self) -> str:
         """An access token that holds the role the sync service asks for.
@@ -130,6 +139,8 @@ class MsalTokenSource:
         try:
             found: Mapping[str, Any] = self._application.acquire_token_for_client(scopes=[SCOPE])
         except (ValueError, TypeError, AttributeError):
+            if self._http.posted == _TOO_MANY_REQUESTS:
+                raise self._busy() from None
             raise TransientError(
                 "ServerUnreachable",
                 f"{self._cloud.login_authority} answered with something that is no token: check"
@@ -138,49 +149,25 @@ class MsalTokenSource:
             ) from None
         return found
 
-    def _client_credential(self) -> str | dict[str, str]:
+    def _client_credential(self) -> str | dict[str, Any]:
+        """The credential as msal takes it.
+
+        With a certificate it signs by PS256 and names the certificate by its SHA-256.
+        """
         match self._credential:
             case SecretCredential(secret=secret):
                 return secret
             case CertificateCredential(certificate=certificate, private_key=key):
-                self._check_certificate(certificate, key)
+                check_certificate(self._credential, self._resource, self._clock())
                 return {"private_key": key, "public_certificate": certificate}
+            case FederatedCredential():
+                # called for each token
+                return {"client_assertion": self._assertion}
 
-    def _check_certificate(self, certificate: str, key: str) -> None:
-        """Says here what the login authority would only hint at."""
-        try:
-            parsed = x509.load_pem_x509_certificate(certificate.encode())
-            private = serialization.load_pem_private_key(key.encode(), None)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            raise self._bad_certificate(
-                "`tls.crt` or `tls.key` is no PEM certificate or unencrypted PEM key"
-            ) from None
-        now = self._clock()
-        if now > parsed.not_valid_after_utc:
-            raise self._bad_certificate(
-                f"the certificate expired at {parsed.not_valid_after_utc:%Y-%m-%d}; renew `tls.crt`"
-                " and `tls.key`, and upload the new certificate to the application"
-            )
-        if now < parsed.not_valid_before_utc:
-            raise self._bad_certificate(
-                f"the certificate is not valid before {parsed.not_valid_before_utc:%Y-%m-%d}"
-            )
-        if not isinstance(private, rsa.RSAPrivateKey):
-            raise self._bad_certificate("`tls.key` is no RSA key: Microsoft Entra takes no other")
-        encoding = serialization.Encoding.DER
-        form = serialization.PublicFormat.SubjectPublicKeyInfo
-        if private.public_key().public_bytes(encoding, form) != parsed.public_key().public_bytes(
-            encoding, form
-        ):
-            raise self._bad_certificate("`tls.key` is not the key of `tls.crt`")
-
-    def _bad_certificate(self, message: str) -> ConfigurationError:
-        return ConfigurationError(
-            "CredentialsRejected",
-            message,
-            resource=self._resource,
-            field=self._credential.origin,
-        )
+    def _assertion(self) -> str:
+        if not isinstance(self._credential, FederatedCredential):
+            return ""
+        return read_assertion(self._credential, self._resource)
 
     def _no_configuration(self) -> ConfigurationError | TransientError:
         """What the authority's refusal to describe itself means.
@@ -202,8 +189,14 @@ class MsalTokenSource:
             field="spec.tenantId",
         )
 
-    def _busy(self) -> TransientError:
-        return TransientError("Throttled", "the login authority is busy", resource=self._resource)
+    def _busy(self) -> BusyError:
+        retry_after = retry_after_seconds(self._http.retry_after, self._clock())
+        return BusyError(
+            "Throttled",
+            "the login authority is busy",
+            resource=self._resource,
+            retry_after=retry_after,
+        )
 
     def _tenant_not_found(self) -> ConfigurationError:
         return ConfigurationError(
@@ -215,23 +208,19 @@ class MsalTokenSource:
         )
 
     def _refused(self, answer: Mapping[str, Any]) -> ConfigurationError | TransientError:
-        codes = {int(code) for code in answer.get("error_codes", []) if str(code).isdigit()}
+        codes = _codes(answer)
         description = str(answer.get("error_description", ""))
         if codes & _UNKNOWN_TENANT or any(text in description for text in _TENANT_TEXTS):
             return self._tenant_not_found()
-        if answer.get("error") == "temporarily_unavailable":
+        if self._http.posted == _TOO_MANY_REQUESTS or answer.get("error") in _BUSY_ERRORS:
             return self._busy()
-        told = " ".join(f"AADSTS{code}" for code in sorted(codes)) or str(answer.get("error"))
-        thumbprint = ""
-        if isinstance(self._credential, CertificateCredential):
-            parsed = x509.load_pem_x509_certificate(self._credential.certificate.encode())
-            thumbprint = f" of the certificate {parsed.fingerprint(hashes.SHA256()).hex()[:16]}..."
-        return ConfigurationError(
-            "CredentialsRejected",
-            f"the tenant refused the credential{thumbprint} of application {self._client_id}"
-            f" ({told}); correct the Secret, or add the credential to the application",
+        return refused_login(
+            codes,
+            " ".join(f"AADSTS{code}" for code in sorted(codes)) or str(answer.get("error")),
+            credential=self._credential,
+            client_id=self._client_id,
             resource=self._resource,
-            field=self._credential.origin,
+            claims=_claims(self._assertion()),
         )
 
     def _require_role(self, token: str) -> None:
@@ -240,10 +229,18 @@ class MsalTokenSource:
         raise ConfigurationError(
             "RoleMissing",
             f"the token of application {self._client_id} lacks the role {SERVICE_ROLE}; grant it on"
-            " Microsoft Entra AD Synchronization Service with admin consent",
+            f" {SERVICE_NAME} with admin consent",
             resource=self._resource,
             field="spec.application.clientId",
         )
+
+
+def _codes(answer: Mapping[str, Any]) -> set[int]:
+    """Numbers of a refusal."""
+    found = answer.get("error_codes")
+    if not isinstance(found, list):
+        return set()
+    return {int(code) for code in map(str, found) if code.isascii() and code.isdigit()}
 
 
 def _claims(token: str) -> Mapping[str, Any]:
@@ -257,43 +254,3 @@ def _claims(token: str) -> Mapping[str, Any]:
         return {}
     # a token for an application that holds no role at all has no such claim
     return {"roles": []} | found
-
-
-class _HttpAdapter:
-    """What msal needs of an HTTP client, by httpx with the cloud's trust."""
-
-    def __init__(self, cloud: Cloud) -> None:
-        self._client = http_client(cloud, read_seconds=TOKEN_SECONDS)
-        self.discovery = (0, "")
-        """Status and text of the last GET: msal sends none but for the OpenID configuration."""
-
-    def get(self, url: str, params: Any = None, headers: Any = None, **_: Any) -> _HttpAnswer:
-        answer = _HttpAnswer(self._client.get(url, params=params, headers=headers))
-        self.discovery = answer.status_code, answer.text
-        return answer
-
-    def post(
-        self, url: str, params: Any = None, data: Any = None, headers: Any = None, **_: Any
-    ) -> _HttpAnswer:
-        # msal gives the assertion as bytes, of which httpx would send the `repr`
-        data = {
-            key: value.decode() if isinstance(value, bytes) else value
-            for key, value in (data or {}).items()
-        }
-        return _HttpAnswer(self._client.post(url, params=params, data=data, headers=headers))
-
-    def close(self) -> None:
-        self._client.close()
-
-
-class _HttpAnswer:
-    """What msal reads of an answer."""
-
-    def __init__(self, answer: httpx.Response) -> None:
-        self._answer = answer
-        self.status_code = answer.status_code
-        self.text = answer.text
-        self.headers = dict(answer.headers)
-
-    def raise_for_status(self) -> None:
-        self._answer.raise_for_status()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
 
 import httpx
@@ -13,7 +14,14 @@ from entrasync.errors import ConfigurationError, EntrasyncError, TransientError
 CONNECT_SECONDS: Final = 20.0
 READ_SECONDS: Final = 600.0
 """An export with large groups may take the service five minutes."""
+SMALL_CALL_SECONDS: Final = 120.0
+"""For calls that carry no objects."""
 TOKEN_SECONDS: Final = 60.0
+
+
+def timeout_of(read_seconds: float) -> httpx.Timeout:
+    """Limits of one exchange; the longest silence of the other side is `read_seconds`."""
+    return httpx.Timeout(read_seconds, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS)
 
 
 def http_client(
@@ -21,18 +29,26 @@ def http_client(
 ) -> httpx.Client:
     """A client that verifies TLS, follows no redirection and keeps its connections.
 
+    It keeps no cookies, and asks for answers as they are: whether the services compress is not
+    known, and an answer's largest size is counted as it travels.
+
     Raises:
         ConfigurationError: the cloud's certificates cannot be read.
     """
-    timeout = httpx.Timeout(read_seconds, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS)
-    if transport is not None:
-        return httpx.Client(transport=transport, timeout=timeout, follow_redirects=False)
     return httpx.Client(
-        verify=tls_context(cloud),
-        timeout=timeout,
+        transport=transport,
+        verify=tls_context(cloud) if transport is None else True,
+        timeout=timeout_of(read_seconds),
         follow_redirects=False,
+        headers={"Accept-Encoding": "identity"},
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         limits=httpx.Limits(max_connections=4, max_keepalive_connections=2, keepalive_expiry=300),
     )
+
+
+def host_is_lost(error: httpx.HTTPError) -> bool:
+    """Whether no connection came about, so that certainly nothing was sent."""
+    return isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
 
 
 def _tls_error(error: BaseException) -> ssl.SSLError | None:

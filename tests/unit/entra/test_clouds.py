@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import ssl
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from entrasync.api.azure_cloud import MICROSOFT_LOGIN_HOSTS, AzureCloud, Environment
+from entrasync.api.shipped_clouds import shipped_clouds
 from entrasync.emulator.certificates import make_server_tls
 from entrasync.entra.clouds import Cloud, redirect_allowed, redirected, service_url, tls_context
+from entrasync.entra.contracts import SERVICE_APPLICATION, SERVICE_ROLE
+from entrasync.entra.tokens import SCOPE
 from entrasync.errors import ConfigurationError
 from tests.unit.entra.samples import MODERATE
 
@@ -214,3 +219,141 @@ def test_a_bundle_is_trusted_in_addition() -> None:
 
     assert context.cert_store_stats()["x509_ca"] == before + 1
     assert context.verify_mode is ssl.CERT_REQUIRED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What the documentation says of one cloud; the sync host of China is derived."""
+
+    environment: Environment
+    login: str
+    graph: str | None
+    sync_host: str
+    suffixes: tuple[str, ...]
+    anchors: tuple[str, ...]
+    """Hosts of tenants that the service may redirect to."""
+    v2: bool = True
+    closed: str | None = None
+
+
+US_HOST = "adminwebservice.gov.us.microsoftonline.com"
+US_SUFFIXES = (".microsoftonline.com", ".microsoftonline.us")
+US_ANCHORS = (
+    "adminwebservice-s1-bn1a.microsoftonline.com",
+    "adminwebservice-s1-dm2a.microsoftonline.com",
+    "bba800-anchor.microsoftonline.us",
+)
+KNOWN = {
+    "azure-commercial": Known(
+        environment=Environment.COMMERCIAL,
+        login="https://login.microsoftonline.com",
+        graph="https://graph.microsoft.com",
+        sync_host="adminwebservice.microsoftonline.com",
+        suffixes=(".microsoftonline.com",),
+        anchors=("bba800-anchor.microsoftonline.com",),
+    ),
+    "azure-us-government": Known(
+        environment=Environment.US_GOVERNMENT,
+        login="https://login.microsoftonline.us",
+        graph="https://graph.microsoft.us",
+        sync_host=US_HOST,
+        suffixes=US_SUFFIXES,
+        anchors=US_ANCHORS,
+    ),
+    "azure-us-government-dod": Known(
+        environment=Environment.US_GOVERNMENT_DOD,
+        login="https://login.microsoftonline.us",
+        graph="https://dod-graph.microsoft.us",
+        sync_host=US_HOST,
+        suffixes=US_SUFFIXES,
+        anchors=US_ANCHORS,
+    ),
+    "azure-china": Known(
+        environment=Environment.CHINA,
+        login="https://login.partner.microsoftonline.cn",
+        graph="https://microsoftgraph.chinacloudapi.cn",
+        sync_host="adminwebservice.partner.microsoftonline.cn",
+        suffixes=(".partner.microsoftonline.cn",),
+        anchors=("bba800-anchor.partner.microsoftonline.cn",),
+    ),
+    "azure-germany": Known(
+        environment=Environment.GERMANY,
+        login="https://login.microsoftonline.de",
+        graph=None,
+        sync_host="adminwebservice.microsoftonline.de",
+        suffixes=(),
+        anchors=(),
+        v2=False,
+        closed="2021-10-29T00:00:00Z",
+    ),
+}
+
+
+def shipped(name: str) -> AzureCloud:
+    return next(each for each in shipped_clouds() if each.metadata.name == name)
+
+
+def cloud_of(resource: AzureCloud) -> Cloud:
+    spec = resource.spec
+    return Cloud(
+        name=resource.metadata.name,
+        login_authority=spec.login_authority,
+        sync_service_url=spec.sync_service.url,
+        redirect_suffixes=tuple(spec.sync_service.redirect_suffixes),
+    )
+
+
+def test_the_clouds_that_are_shipped_are_the_known_ones() -> None:
+    assert [each.metadata.name for each in shipped_clouds()] == list(KNOWN)
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_every_host_of_a_cloud_is_as_documented(name: str) -> None:
+    known, spec = KNOWN[name], shipped(name).spec
+
+    assert spec.environment is known.environment
+    assert spec.login_authority == known.login
+    assert known.login in MICROSOFT_LOGIN_HOSTS
+    assert spec.microsoft_graph == known.graph
+    assert spec.sync_service.url == f"https://{known.sync_host}"
+    path = "/provisioningservice.svc"
+    assert service_url(spec.sync_service.url) == f"https://{known.sync_host}{path}"
+    assert tuple(spec.sync_service.redirect_suffixes) == known.suffixes
+    limits = {str(each.version): each.max_group_members for each in spec.sync_service.endpoints}
+    assert limits == ({"V2": 250_000, "V1": 50_000} if known.v2 else {"V1": 50_000})
+    assert (spec.ca_bundle, spec.closed_time) == (None, known.closed)
+
+
+def test_the_audience_of_tokens_is_the_same_in_all_clouds() -> None:
+    assert SERVICE_APPLICATION == "6bf85cfa-ac8a-4be5-b5de-425a0d0dc016"
+    assert SCOPE == "6bf85cfa-ac8a-4be5-b5de-425a0d0dc016/.default"
+    assert SERVICE_ROLE == "ADSynchronization.ReadWrite.All"
+
+
+def test_china_has_two_login_hosts_and_both_are_microsofts() -> None:
+    assert "https://login.chinacloudapi.cn" in MICROSOFT_LOGIN_HOSTS
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_a_cloud_redirects_to_its_own_tenants(name: str) -> None:
+    known, cloud = KNOWN[name], cloud_of(shipped(name))
+    here = service_url(cloud.sync_service_url)
+
+    for host in (known.sync_host, *known.anchors):
+        assert redirected(f"https://{host}/ProvisioningService.svc", cloud, here) == (
+            f"https://{host}/provisioningservice.svc"
+        )
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_the_token_of_one_cloud_goes_to_no_other(name: str) -> None:
+    known, cloud = KNOWN[name], cloud_of(shipped(name))
+    hosts = {host for each in KNOWN.values() for host in (each.sync_host, *each.anchors)}
+    # hosts of US Government lie below the suffix of Commercial too, and are documented so
+    foreign = {
+        host for host in hosts if not f".{host}".endswith((*known.suffixes, known.sync_host))
+    }
+
+    assert len(foreign) >= 3
+    for host in foreign:
+        assert redirected(f"https://{host}/", cloud, service_url(cloud.sync_service_url)) is None

@@ -33,7 +33,7 @@ class Forgetful(EntryMemory):
     """Leaves everything to the general codec."""
 
     @override
-    def learn(self, *_: object) -> None:  # type: ignore[override]  # takes whatever it is told
+    def learn(self, *_: object) -> None:  # takes whatever it is told
         pass
 
 
@@ -140,7 +140,10 @@ def test_entries_of_senders_with_typed_records_and_other_prefixes_are_recognized
     for number in range(3):
         writer.start("o", "AzureADSyncObject")
         writer.start("o", "PropertyValues")
-        values = {"SourceAnchor": f"anchor-{number}", "accountEnabled": number != 1}
+        values: dict[str, str | bool] = {
+            "SourceAnchor": f"anchor-{number}",
+            "accountEnabled": number != 1,
+        }
         for key, value in values.items():
             writer.start("k", "KeyValueOfstringanyType")
             writer.namespace("k", NS_ARRAYS)

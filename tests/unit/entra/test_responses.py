@@ -122,7 +122,7 @@ def test_only_success_is_success(code: str, success: bool) -> None:  # noqa: FBT
         writer.end()
         writer.end()
 
-    (back,) = decode_provision_response(crafted(content))
+    (back,) = decode_provision_response(crafted(content, "ProvisionAzureADSyncObjects2"))
 
     assert back == ObjectResult(source_anchor="", success=success)
 

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import hashlib
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
 from entrasync.emulator.certificates import KeyPair, make_application_pair, make_server_tls
 from entrasync.entra.clouds import Cloud
 from entrasync.entra.contracts import SERVICE_APPLICATION, SERVICE_ROLE
+from entrasync.entra.login_refusals import LOGIN_REFUSALS, NOT_FEDERATED
+from entrasync.entra.retrying import BusyError
 from entrasync.entra.tokens import (
     CertificateCredential,
+    Credential,
+    FederatedCredential,
     MsalTokenSource,
     SecretCredential,
     _claims,
@@ -38,7 +47,6 @@ OPENID = {
 }
 
 Handler = Callable[[httpx.Request], httpx.Response]
-Credential = CertificateCredential | SecretCredential
 Start = Callable[..., MsalTokenSource]
 
 
@@ -103,9 +111,9 @@ def jwt(**claims: Any) -> str:
     return ".".join(base64.urlsafe_b64encode(each).rstrip(b"=").decode() for each in parts) + ".s"
 
 
-def granted(token: str) -> httpx.Response:
+def granted(token: str, seconds: int = 3599) -> httpx.Response:
     return httpx.Response(
-        200, json={"token_type": "Bearer", "expires_in": 3599, "access_token": token}
+        200, json={"token_type": "Bearer", "expires_in": seconds, "access_token": token}
     )
 
 
@@ -184,16 +192,180 @@ def test_a_token_is_asked_for_once_and_kept(start: Start, asked: list[httpx.Requ
     assert form["scope"] == [f"{SERVICE_APPLICATION}/.default"]
 
 
+def part(token: str, number: int) -> dict[str, Any]:
+    text = token.split(".")[number]
+    found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    return found
+
+
 def test_a_certificate_proves_the_application_by_an_assertion(
     start: Start, asked: list[httpx.Request], pair: KeyPair
 ) -> None:
     start(authority(granted(jwt(roles=[SERVICE_ROLE]))), of(pair.certificate, pair.key)).token()
 
     form = parse_qs(asked[1].content.decode())
-    (assertion,) = form["client_assertion"]
+    assert form["client_assertion_type"] == [
+        "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+    ]
+    assert "client_secret" not in form
     # as bytes it would have been sent as `b'...'`
-    claims = _claims(assertion)
-    assert (claims["iss"], claims["aud"]) == (CLIENT, OPENID["token_endpoint"])
+    (assertion,) = form["client_assertion"]
+    certificate = x509.load_pem_x509_certificate(pair.certificate.encode())
+    octets = certificate.public_bytes(serialization.Encoding.DER)
+    thumbprint = base64.urlsafe_b64encode(hashlib.sha256(octets).digest()).decode()
+
+    header, claims = part(assertion, 0), part(assertion, 1)
+    assert (header["alg"], header["typ"]) == ("PS256", "JWT")
+    # msal keeps the filling of base64 that the standard leaves away
+    assert header["x5t#S256"].rstrip("=") == thumbprint.rstrip("=")
+    assert "x5t" not in header
+    assert [base64.b64decode(each) for each in header["x5c"]] == [octets]
+    assert (claims["iss"], claims["sub"]) == (CLIENT, CLIENT)
+    assert claims["aud"] == OPENID["token_endpoint"]
+    assert 0 < claims["exp"] - claims["iat"] <= 600
+    assert claims["jti"]
+
+
+def test_an_assertion_is_signed_by_the_key(
+    start: Start, asked: list[httpx.Request], pair: KeyPair
+) -> None:
+    start(authority(granted(jwt(roles=[SERVICE_ROLE]))), of(pair.certificate, pair.key)).token()
+    (assertion,) = parse_qs(asked[1].content.decode())["client_assertion"]
+    signed, _, signature = assertion.rpartition(".")
+    key = x509.load_pem_x509_certificate(pair.certificate.encode()).public_key()
+    assert isinstance(key, rsa.RSAPublicKey)
+
+    # raises where the signature does not hold
+    key.verify(
+        base64.urlsafe_b64decode(signature + "=" * (-len(signature) % 4)),
+        signed.encode(),
+        padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH),
+        hashes.SHA256(),
+    )
+
+
+@pytest.mark.parametrize(("seconds", "posts"), [(3599, 1), (290, 3), (0, 3)])
+def test_a_token_is_renewed_before_it_expires(
+    start: Start, asked: list[httpx.Request], seconds: int, posts: int
+) -> None:
+    token = jwt(roles=[SERVICE_ROLE])
+    source = start(authority(granted(token, seconds)))
+
+    assert [source.token() for _ in range(3)] == [token] * 3
+
+    assert [each.method for each in asked].count("POST") == posts
+
+
+def test_a_token_that_is_no_longer_good_is_asked_for_anew(start: Start) -> None:
+    tokens = [jwt(roles=[SERVICE_ROLE], n=number) for number in (1, 2)]
+    answers = list(tokens)
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        if "openid" in request.url.path:
+            return httpx.Response(200, json=OPENID)
+        return granted(answers.pop(0))
+
+    source = start(handle)
+    source.renew()  # of nothing
+    assert source.token() == source.token() == tokens[0]
+
+    source.renew()
+
+    assert source.token() == source.token() == tokens[1]
+
+
+# --- workload identity -------------------------------------------------------------------------
+
+SUBJECT = "system:serviceaccount:identity:contoso-sync"
+ISSUER = "https://oidc.cluster.test"
+
+
+@pytest.fixture
+def token_file(tmp_path: Path) -> Path:
+    found = tmp_path / "token"
+    found.write_text(jwt(iss=ISSUER, sub=SUBJECT, aud=["api://AzureADTokenExchange"]) + "\n")
+    return found
+
+
+def test_a_service_accounts_token_proves_the_application(
+    start: Start, asked: list[httpx.Request], token_file: Path
+) -> None:
+    credential = FederatedCredential(token_file=token_file)
+    start(authority(granted(jwt(roles=[SERVICE_ROLE]))), credential).token()
+
+    form = parse_qs(asked[1].content.decode())
+    assert form["client_assertion"] == [token_file.read_text().strip()]
+    assert form["client_assertion_type"] == [
+        "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+    ]
+    assert form["client_id"] == [CLIENT]
+
+
+def test_a_service_accounts_token_is_read_again_each_time(
+    start: Start, asked: list[httpx.Request], token_file: Path
+) -> None:
+    # the kubelet replaces the file before what it holds expires
+    token = granted(jwt(roles=[SERVICE_ROLE]), 60)
+    source = start(authority(token), FederatedCredential(token_file=token_file))
+    source.token()
+    token_file.write_text("second")
+    source.token()
+
+    forms = [parse_qs(each.content.decode()) for each in asked if each.method == "POST"]
+    assert [each["client_assertion"][0] for each in forms][1:] == ["second"]
+
+
+@pytest.mark.parametrize("content", [None, b"", b" \n", b"\xff\xfe"])
+def test_a_service_account_without_a_token_is_told(
+    start: Start, tmp_path: Path, content: bytes | None
+) -> None:
+    file = tmp_path / "token"
+    if content is not None:
+        file.write_bytes(content)
+    error = refusal(start(authority(granted("x")), FederatedCredential(token_file=file)))
+
+    assert isinstance(error, ConfigurationError)
+    assert (error.reason, error.field) == (
+        "CredentialsRejected",
+        "spec.application.workloadIdentity",
+    )
+    assert str(file) in error.message
+
+
+@pytest.mark.parametrize("code", sorted(NOT_FEDERATED))
+def test_a_service_account_that_is_not_trusted_is_told_what_to_enter(
+    start: Start, token_file: Path, code: int
+) -> None:
+    error = refusal(start(authority(answer(401, code)), FederatedCredential(token_file=token_file)))
+
+    assert isinstance(error, ConfigurationError)
+    assert (error.reason, error.field) == (
+        "CredentialsRejected",
+        "spec.application.workloadIdentity",
+    )
+    for told in (f"AADSTS{code}", ISSUER, SUBJECT, "api://AzureADTokenExchange", CLIENT):
+        assert told in error.message
+    assert token_file.read_text().strip() not in str(error)
+
+
+def test_a_service_account_is_not_told_of_certificates(start: Start, token_file: Path) -> None:
+    error = refusal(
+        start(authority(answer(401, 700027)), FederatedCredential(token_file=token_file))
+    )
+
+    assert "certificate" not in error.message
+    assert "federated credentials of the application" in error.message
+
+
+@pytest.mark.parametrize("text", ["opaque", "a.b.c", "a.W10.c"])
+def test_a_token_that_tells_nothing_is_no_reason_to_fall(
+    start: Start, tmp_path: Path, text: str
+) -> None:
+    file = tmp_path / "token"
+    file.write_text(text)
+    error = refusal(start(authority(answer(401, 70021)), FederatedCredential(token_file=file)))
+
+    assert "issuer `unknown`" in error.message
 
 
 @pytest.mark.parametrize(
@@ -297,6 +469,8 @@ def test_a_tenant_is_looked_for_again_by_the_next_call(start: Start) -> None:
         (authority(granted("x"), httpx.Response(429, text="slow")), "Throttled"),
         (authority(httpx.Response(500, text="<html>")), "Throttled"),
         (authority(answer(400, 90033, "temporarily_unavailable")), "Throttled"),
+        (authority(answer(429, 90055)), "Throttled"),
+        (authority(httpx.Response(429, text="slow")), "Throttled"),
         (authority(httpx.Response(200, text="<html>")), "ServerUnreachable"),
         (authority(httpx.Response(200, json=[])), "ServerUnreachable"),
     ],
@@ -306,7 +480,20 @@ def test_what_passes_by_itself_is_no_fault_of_the_configuration(
 ) -> None:
     error = refusal(start(handler))
 
-    assert (type(error), error.reason) == (TransientError, reason)
+    assert isinstance(error, TransientError)
+    assert error.reason == reason
+    # what is busy is waited for longer than what fails
+    assert isinstance(error, BusyError) is (reason == "Throttled")
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_authority_says_how_long_to_wait(start: Start, status: int) -> None:
+    later = httpx.Response(status, headers={"retry-after": "17"}, text="slow")
+
+    for handler in (authority(later), authority(granted("x"), later)):
+        error = refusal(start(handler))
+        assert isinstance(error, BusyError)
+        assert error.retry_after == 17
 
 
 def test_an_authority_out_of_reach_is_named(start: Start) -> None:
@@ -319,15 +506,35 @@ def test_an_authority_out_of_reach_is_named(start: Start) -> None:
     assert (error.field, "login.test" in error.message) == ("spec.loginAuthority", True)
 
 
-@pytest.mark.parametrize("code", [7000215, 700016, 700027])
+@pytest.mark.parametrize("code", [*sorted(LOGIN_REFUSALS), 7000218, 50034])
 def test_a_refused_secret_is_told_by_its_code(start: Start, code: int) -> None:
     error = refusal(start(authority(answer(401, code))))
 
     assert isinstance(error, ConfigurationError)
-    assert error.reason == "CredentialsRejected"
-    assert error.field == "spec.application.clientSecretSecretRef"
+    known = LOGIN_REFUSALS.get(code)
+    assert error.reason == (known.reason if known else "CredentialsRejected")
+    origin = "spec.application.clientSecretSecretRef"
+    assert error.field == ((known and known.field) or origin)
     assert f"AADSTS{code}" in error.message
+    assert CLIENT in error.message
     assert SECRET.secret not in str(error)
+    assert "words" not in error.message
+
+
+@pytest.mark.parametrize("code", sorted(LOGIN_REFUSALS))
+def test_every_code_has_a_cause_and_a_remedy(code: int) -> None:
+    known = LOGIN_REFUSALS[code]
+
+    assert known.cause
+    assert known.remedy
+    assert not (known.cause + known.remedy).endswith(".")
+
+
+@pytest.mark.parametrize("codes", [None, "700016", [None, "x", "\u00b2", -1], {}])
+def test_codes_that_are_none_are_passed_over(start: Start, codes: object) -> None:
+    refused = httpx.Response(401, json={"error": "invalid_client", "error_codes": codes})
+
+    assert "(invalid_client)" in refusal(start(authority(refused))).message
 
 
 def test_a_refused_certificate_is_told_by_its_thumbprint(start: Start, pair: KeyPair) -> None:
