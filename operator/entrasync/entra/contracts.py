@@ -186,6 +186,8 @@ class CompanyConfiguration:
     application_version: str | None = None
     client_version: str | None = None
     synchronization_interval: str | None = None
+    total_objects: int = 0
+    """Objects the last exporter said it holds; seen as `TotalConnectorSpaceObjects`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -143,7 +143,9 @@ OBJECT_ERRORS: Final = {each.code: each for each in _HELP}
 
 _BY_NUMBER: Final = {"114": "DeleteNotValid", "0x8023134a": "DeleteNotValid"}
 """Types the service tells by number; Entra Connect shows 114 as this HRESULT."""
-_BY_NAME: Final = {code.lower(): code for code in OBJECT_ERRORS}
+_BY_NAME: Final = {code.lower(): code for code in OBJECT_ERRORS} | {
+    "onpremisessyncblocked": MANAGED_IN_CLOUD_CODE  # guessed: what the service calls it
+}
 _BY_TEXT: Final = (
     ("synchronization operation, delete, is not valid", "DeleteNotValid"),
     ("deleting a cloud-only object", "DeleteNotValid"),

@@ -120,6 +120,7 @@ def encode_company_configuration_response(
         interval = configuration.synchronization_interval
         optional_leaf(writer, "", "SynchronizationInterval", interval)
         leaf(writer, "", "TenantId", configuration.tenant_id)
+        _write_containers(writer, "WriteBack")
 
     return encode_response(COMPANY_CONFIGURATION, content, relates_to)
 
@@ -130,6 +131,10 @@ def _write_sync_configuration(writer: NbfxWriter, configuration: CompanyConfigur
     optional_leaf(writer, "", "AnchorAttribute", configuration.anchor_attribute)
     optional_leaf(writer, "", "ApplicationVersion", configuration.application_version)
     optional_leaf(writer, "", "ClientVersion", configuration.client_version)
+    writer.start("", "CurrentExport")
+    optional_leaf(writer, "", "DirSyncClientMachineName", None)
+    integer_leaf(writer, "", "TotalConnectorSpaceObjects", configuration.total_objects)
+    writer.end()
     boolean_leaf(writer, "", "IsTrackingChanges", value=configuration.directory_sync_enabled)
     writer.start("", "PreventAccidentalDeletion")
     prevention = "Disabled" if threshold is None else "EnabledForCount"
@@ -138,6 +143,15 @@ def _write_sync_configuration(writer: NbfxWriter, configuration: CompanyConfigur
     integer_leaf(writer, "", "ThresholdCount", count)
     integer_leaf(writer, "", "ThresholdPercentage", 0)
     writer.end()
+    _write_containers(writer, "Writeback")
+    writer.end()
+
+
+def _write_containers(writer: NbfxWriter, name: str) -> None:
+    """Where objects are written back to: seen in both places, each in its own spelling."""
+    writer.start("", name)
+    optional_leaf(writer, "", "UnifiedGroupContainer", None)
+    optional_leaf(writer, "", "UserContainer", None)
     writer.end()
 
 
@@ -320,6 +334,7 @@ def decode_company_configuration_response(
     result = open_response(data, limits, operation=COMPANY_CONFIGURATION)
     features = result.find("AllowedFeatures")
     sync = result.find("DirSyncConfiguration") or Element("", "", {})
+    export = sync.find("CurrentExport") or Element("", "", {})
     return CompanyConfiguration(
         tenant_id=_optional(result, "TenantId") or "",
         display_name=_optional(result, "DisplayName") or "",
@@ -335,6 +350,7 @@ def decode_company_configuration_response(
         application_version=_optional(sync, "ApplicationVersion"),
         client_version=_optional(sync, "ClientVersion"),
         synchronization_interval=_optional(result, "SynchronizationInterval"),
+        total_objects=integer_of(_optional(export, "TotalConnectorSpaceObjects") or "0"),
     )
 
 

@@ -27,6 +27,7 @@ ADMIN = "Existing Admin Role Conflict with a user"
         (" 114 ", None, "DeleteNotValid"),
         ("0x8023134A", None, "DeleteNotValid"),
         ("999", "text", "999"),
+        ("OnPremisesSyncBlocked", None, "ManagedInCloud"),
         ("invalidsoftmatch", None, "InvalidSoftMatch"),
         ("Existing Admin Role Conflict", None, "ExistingAdminRoleConflict"),
         (" ", ADMIN, "ExistingAdminRoleConflict"),

@@ -207,6 +207,7 @@ configurations = st.builds(
     application_version=st.none() | TEXTS,
     client_version=st.none() | TEXTS,
     synchronization_interval=st.none() | st.just("PT30M"),
+    total_objects=st.integers(0, 10**6),
 )
 
 
