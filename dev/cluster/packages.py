@@ -22,7 +22,7 @@ NODE = {
 }
 """Program -> package, for the node and its images."""
 
-TESTS = {
+DIRECTORY = {
     "samba": "samba",
     "/usr/lib/python3/dist-packages/samba/provision/__init__.py": "python3-samba",
     "/usr/share/samba/setup/provision.ldif": "samba-ad-provision",
@@ -30,6 +30,16 @@ TESTS = {
     "/usr/lib/x86_64-linux-gnu/samba/vfs/acl_xattr.so": "samba-vfs-modules",
 }
 """Program or file -> package, for the Active Directory of the integration tests."""
+
+BROWSER = {
+    "chromium": "chromium",
+    "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf": "fonts-dejavu-core",
+}
+"""Program or file -> package, for the tests that look at the emulator's pages; a continuous build
+that installs the packages of the tests has them too."""
+
+TESTS = DIRECTORY | BROWSER
+"""Program or file -> package, for all tests."""
 
 
 def missing(wanted: dict[str, str]) -> list[str]:

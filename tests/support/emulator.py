@@ -3,6 +3,7 @@
 with EmulatorServer() as cloud:
     cloud.url, cloud.ca_pem, cloud.tenant_id, cloud.client_id, cloud.client_secret
     cloud.objects("User"), cloud.links(anchor), cloud.requests(), cloud.set_faults(busyEvery=2)
+    cloud.post(cloud.export(objects)), cloud.graph("GET", "organization")
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import base64
 import datetime as dt
 import ssl
 import threading
-from collections.abc import Mapping
+import uuid
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,12 +24,30 @@ from entrasync.emulator.certificates import KeyPair, make_application_pair
 from entrasync.emulator.config import EmulatorConfig
 from entrasync.emulator.manifests import cloud_manifest
 from entrasync.emulator.persistence import DataFile
+from entrasync.emulator.preparation import prepare, public_url
 from entrasync.emulator.server import EmulatorServer as Server
-from entrasync.emulator.server import open_socket, prepare, public_url
+from entrasync.emulator.server import open_socket
+from entrasync.entra.contracts import (
+    APPLICATION_IDS,
+    CONTENT_TYPE,
+    SERVICE_APPLICATION,
+    SERVICE_PATH,
+    RequestHeader,
+    SyncObject,
+    SyncToken,
+    SyncVersion,
+)
+from entrasync.entra.requests import (
+    ReadBackRequest,
+    encode_provision_request,
+    encode_read_back_request,
+)
 
 TENANT_ID = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
 CLIENT_ID = "7d444840-9dc0-11d1-b245-5ffdce74fad2"
 CLIENT_SECRET = "test-secret-of-the-emulated-tenant"
+SYNC_SCOPE = f"{SERVICE_APPLICATION}/.default"
+GRAPH_SCOPE = "https://graph.microsoft.com/.default"
 _START_SECONDS = 120
 _PAGE_SIZE = 5000
 
@@ -83,8 +103,9 @@ class EmulatorServer:
         if not self._ready.wait(_START_SECONDS):
             self.__exit__(None, None, None)
             raise AssertionError(f"the emulator did not start within {_START_SECONDS} seconds")
-        trust = ssl.create_default_context(cadata=self.ca_pem)
-        self.http = httpx.Client(base_url=self.url, verify=trust, timeout=300, trust_env=False)
+        self.trust = ssl.create_default_context(cadata=self.ca_pem)
+        """Trusts the server, for clients of a test's own."""
+        self.http = httpx.Client(base_url=self.url, verify=self.trust, timeout=300, trust_env=False)
         return self
 
     def __exit__(
@@ -103,7 +124,7 @@ class EmulatorServer:
 
     def cloud_manifest(self) -> dict[str, Any]:
         """The AzureCloud that leads here."""
-        return cloud_manifest(self.config, self.url, self.ca_pem)
+        return cloud_manifest(self.config, self.config, self.url, self.ca_pem)
 
     def objects(self, object_type: str, *, deleted: bool = False) -> list[dict[str, Any]]:
         """Objects of one type, `User`, `Group` or `Contact`; live ones unless `deleted`."""
@@ -126,6 +147,58 @@ class EmulatorServer:
     def set_faults(self, **switches: Any) -> dict[str, Any]:
         """Sets the switches by their names in the file; none: back to the configuration."""
         return self._json(self.http.put(f"{self._admin}/faults", json=switches))
+
+    def ask_token(
+        self, scope: str = SYNC_SCOPE, *, tenant_id: str = "", **form: str
+    ) -> httpx.Response:
+        """The login authority's answer to client credentials; `form` adds or replaces members."""
+        members = {"grant_type": "client_credentials", "client_id": self.client_id, "scope": scope}
+        members |= {"client_secret": self.client_secret} | form
+        tenant_id = tenant_id or self.tenant_id
+        return self.http.post(f"/{tenant_id}/oauth2/v2.0/token", data=members)
+
+    def token(self, scope: str = SYNC_SCOPE) -> str:
+        """An access token."""
+        found: str = self._json(self.ask_token(scope))["access_token"]
+        return found
+
+    def header(self, token: str | None = None) -> RequestHeader:
+        """Addressing and identity of a request of the sync service."""
+        return RequestHeader(
+            to=self.url + SERVICE_PATH,
+            message_id=str(uuid.uuid4()),
+            token=SyncToken(
+                application_id=APPLICATION_IDS[SyncVersion.V2],
+                bearer_token=self.token() if token is None else token,
+                tracking_id=str(uuid.uuid4()),
+            ),
+        )
+
+    def export(
+        self,
+        objects: Iterable[SyncObject],
+        *,
+        version: SyncVersion = SyncVersion.V2,
+        token: str | None = None,
+    ) -> bytes:
+        """A request that exports objects."""
+        return encode_provision_request(self.header(token), version, objects)
+
+    def reading(self, cookie: str | None = None, *, token: str | None = None) -> bytes:
+        """A request that reads back."""
+        request = ReadBackRequest(input_cookie=cookie, is_full_sync=cookie is None)
+        return encode_read_back_request(self.header(token), SyncVersion.V2, request)
+
+    def post(self, body: bytes, **headers: str) -> httpx.Response:
+        """Posts a request to the sync service, without the client that would repair it."""
+        return self.http.post(
+            SERVICE_PATH, content=body, headers={"content-type": CONTENT_TYPE} | headers
+        )
+
+    def graph(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """Microsoft Graph's answer, by an application with all permissions."""
+        headers = {"authorization": f"Bearer {self.token(GRAPH_SCOPE)}"}
+        return self.http.request(method, f"/v1.0/{path}", headers=headers, **request)
 
     @property
     def _admin(self) -> str:

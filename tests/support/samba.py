@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from dev.ad.serve import samba_command
-from dev.cluster.packages import TESTS, missing
+from dev.cluster.packages import DIRECTORY, missing
 from dev.cluster.places import CACHE, ROOT
 from entrasync.emulator.certificates import Authority
 
@@ -141,7 +141,7 @@ class SambaServer:
 
 def template(size: str) -> Path:
     """The provisioned domain of a size, made when it is not cached."""
-    lacking = missing(TESTS)
+    lacking = missing(DIRECTORY)
     assert not lacking, f"Install what the tests need: apt-get install {' '.join(lacking)}"
     sources = sorted((ROOT / "dev" / "ad").glob("*.py"))
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]

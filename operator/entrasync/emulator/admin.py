@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-import html
+import datetime as dt
 import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -20,10 +20,10 @@ from entrasync.emulator.http import (
     HttpRequest,
     HttpResponse,
     error_response,
-    html_response,
     json_response,
 )
 from entrasync.emulator.objects import CloudObject, Value
+from entrasync.emulator.persistence import DataFile
 from entrasync.emulator.tenant import RunningTenant
 from entrasync.entra.contracts import OBJECT_TYPES, SyncObjectType
 
@@ -42,14 +42,24 @@ class _NotFoundError(Exception):
 
 
 class Admin:
-    """Answers below `/admin/` and the page at `/`.
+    """Answers below `/admin/`.
 
     Args:
         tenants: running tenants by id.
+        data: where changes are kept.
+        clock: gives the time.
     """
 
-    def __init__(self, tenants: Mapping[str, RunningTenant]) -> None:
+    def __init__(
+        self,
+        tenants: Mapping[str, RunningTenant],
+        data: DataFile,
+        *,
+        clock: Callable[[], dt.datetime],
+    ) -> None:
         self._tenants = tenants
+        self._data = data
+        self._clock = clock
 
     def handle(self, request: HttpRequest) -> HttpResponse:
         """Answers a request whose path begins with `/admin/`."""
@@ -59,7 +69,12 @@ class Admin:
                 case ["tenants"]:
                     return _only_get(request) or self._list_tenants()
                 case ["tenants", tenant_id, *rest]:
-                    return _of_tenant(self._tenant(tenant_id), rest, request)
+                    tenant = self._tenant(tenant_id)
+                    if rest == ["faults"] and request.method == "PUT":
+                        return _set_faults(tenant, request, self._clock().timestamp())
+                    if rest == ["quarantine", "retry"] and request.method == "POST":
+                        return self._retry(tenant)
+                    return _of_tenant(tenant, rest, request)
                 case _:
                     return error_response(NOT_FOUND, "no such address")
         except _NotFoundError as error:
@@ -73,6 +88,14 @@ class Admin:
             raise _NotFoundError("no such tenant")
         return tenant
 
+    def _retry(self, tenant: RunningTenant) -> HttpResponse:
+        """Does now what the tenant does every hour."""
+        with tenant.lock:
+            tenant.store.retry_quarantined()
+            self._data.write(tenant.config.tenant_id, tenant.store.writes())
+            objects = tenant.store.objects()
+            return json_response({"quarantined": sum(1 for o in objects if o.quarantined)})
+
     def _list_tenants(self) -> HttpResponse:
         items = []
         for tenant in self._tenants.values():
@@ -82,30 +105,11 @@ class Admin:
                         "tenantId": tenant.config.tenant_id,
                         "displayName": tenant.config.display_name,
                         "initialDomain": tenant.config.initial_domain,
+                        "cloud": tenant.config.cloud,
                         "objects": _counts(tenant),
                     }
                 )
         return json_response({"items": items})
-
-    def page(self) -> HttpResponse:
-        """The page for people."""
-        rows = []
-        for tenant in self._tenants.values():
-            with tenant.lock:
-                counts = _counts(tenant)
-                requests = tenant.logged
-            root = f"/admin/tenants/{tenant.config.tenant_id}"
-            cells = "".join(
-                f'<td><a href="{root}/objects?type={kind}">{counts[kind]}</a></td>'
-                for kind in ("User", "Group", "Contact")
-            )
-            rows.append(
-                f"<tr><td>{html.escape(tenant.config.display_name)}</td>"
-                f"<td><code>{tenant.config.tenant_id}</code></td>{cells}"
-                f"<td>{counts['links']}</td>"
-                f'<td><a href="{root}/requests">{requests}</a></td></tr>'
-            )
-        return html_response(_PAGE.format(rows="".join(rows)))
 
 
 def _only_get(request: HttpRequest) -> HttpResponse | None:
@@ -116,8 +120,6 @@ def _only_get(request: HttpRequest) -> HttpResponse | None:
 
 
 def _of_tenant(tenant: RunningTenant, segments: list[str], request: HttpRequest) -> HttpResponse:
-    if segments == ["faults"] and request.method == "PUT":
-        return _set_faults(tenant, request)
     refused = _only_get(request)
     if refused is not None:
         return refused
@@ -138,12 +140,9 @@ def _of_tenant(tenant: RunningTenant, segments: list[str], request: HttpRequest)
 
 
 def _counts(tenant: RunningTenant) -> dict[str, int]:
-    counts = dict.fromkeys([*(kind.value for kind in SyncObjectType), "deleted", "links"], 0)
-    for each in tenant.store.objects():
-        counts["deleted" if each.deleted else each.object_type.value] += 1
-        if not each.deleted:
-            counts["links"] += sum(1 for _ in tenant.store.members(each))
-    return counts
+    counts = tenant.overview.counts()
+    by_kind = {kind.value: counts.live[kind] for kind in SyncObjectType}
+    return by_kind | {"deleted": counts.deleted, "links": counts.links}
 
 
 def _objects(tenant: RunningTenant, request: HttpRequest) -> HttpResponse:
@@ -165,9 +164,7 @@ def _object(tenant: RunningTenant, name: str) -> HttpResponse:
 def _links(tenant: RunningTenant, request: HttpRequest) -> HttpResponse:
     # A plus sign that was not encoded arrives as a space, which no anchor has.
     group = _find(tenant, request.query.get("group", "").replace(" ", "+"))
-    members = tenant.store.members(group)
-    anchors = sorted(each.source_anchor or each.cloud_anchor for each in members)
-    return _page(anchors, request, lambda anchor: anchor)
+    return _page(tenant.overview.member_anchors(group), request, lambda anchor: anchor)
 
 
 def _requests(tenant: RunningTenant, request: HttpRequest) -> HttpResponse:
@@ -178,12 +175,12 @@ def _faults(tenant: RunningTenant) -> HttpResponse:
     return json_response(tenant.switches.model_dump(mode="json", by_alias=True))
 
 
-def _set_faults(tenant: RunningTenant, request: HttpRequest) -> HttpResponse:
+def _set_faults(tenant: RunningTenant, request: HttpRequest, now: float) -> HttpResponse:
     try:
         changes = json.loads(request.body or b"{}")
         if not isinstance(changes, dict):
             raise _BadRequestError("the body must be a JSON object")
-        tenant.switch(changes)
+        tenant.switch(changes, now)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -227,10 +224,14 @@ def _document(tenant: RunningTenant, each: CloudObject) -> dict[str, Any]:
         "attributes": {name: _plain(value) for name, value in each.attributes.items()},
         "deleted": each.deleted,
         "userPrincipalName": each.user_principal_name,
+        "proxyAddresses": each.calculated_proxy_addresses,
+        "mail": each.mail,
         "quarantined": each.quarantined,
+        "synced": each.synced,
+        "cloudManaged": each.sync_blocked,
     }
     if each.object_type is SyncObjectType.GROUP:
-        document["memberCount"] = sum(1 for _ in tenant.store.members(each))
+        document["memberCount"] = tenant.overview.member_count(each)
     return document
 
 
@@ -239,14 +240,3 @@ def _plain(value: Value) -> Any:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
-
-
-_PAGE: Final = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Emulated Azure cloud</title>
-<style>body{{font:16px system-ui,sans-serif;margin:2rem}}table{{border-collapse:collapse}}
-th,td{{border:1px solid #ccc;padding:.4rem .8rem;text-align:left}}</style></head>
-<body><h1>Emulated Azure cloud</h1>
-<p>What its tenants hold now. Nothing here is a real account.</p>
-<table><tr><th>Tenant</th><th>Id</th><th>Users</th><th>Groups</th><th>Contacts</th>
-<th>Links</th><th>Requests</th></tr>{rows}</table></body></html>
-"""

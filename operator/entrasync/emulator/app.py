@@ -1,4 +1,4 @@
-"""The emulated cloud as an ASGI application: login authority, sync service, admin addresses."""
+"""The emulated cloud as an ASGI application: login authority, sync service, Graph, pages."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ import random
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 import structlog
 
 from entrasync.emulator.admin import Admin
-from entrasync.emulator.config import EmulatorConfig, Tenant
+from entrasync.emulator.config import EmulatorConfig
+from entrasync.emulator.graph import GRAPH_ROOT, Graph
 from entrasync.emulator.http import (
     BAD_REQUEST,
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
     SERVER_ERROR,
     TOO_LARGE,
+    UNSUPPORTED_MEDIA_TYPE,
+    Cut,
     HttpRequest,
     HttpResponse,
     Receive,
@@ -32,15 +36,12 @@ from entrasync.emulator.http import (
     read_request,
     send_response,
 )
+from entrasync.emulator.logins import LoginError, registered_applications, unknown_tenant
+from entrasync.emulator.pages import Pages
 from entrasync.emulator.persistence import DataFile
 from entrasync.emulator.service import MAX_BODY, SyncService
 from entrasync.emulator.tenant import RunningTenant, start_tenant
-from entrasync.emulator.tokens import (
-    Authority,
-    LoginError,
-    RegisteredApplication,
-    load_certificate,
-)
+from entrasync.emulator.tokens import Authority
 from entrasync.entra.contracts import CONTENT_TYPE, SERVICE_PATH
 from entrasync.errors import ConfigurationError
 
@@ -48,7 +49,11 @@ _HELP_PAGE = (
     "<!doctype html><html lang='en'><head><title>ProvisioningWebService Service</title></head>"
     "<body><p>You have created a service.</p></body></html>"
 )
+_MAX_SMALL_BODY: Final = 1024 * 1024
+"""Most octets of a request that is not the sync service's."""
 _log = structlog.get_logger()
+
+CutConnection = Callable[[Scope], None]
 
 
 def _utc_now() -> dt.datetime:
@@ -76,50 +81,65 @@ class EmulatorApp:
     """Serves all tenants of a configuration.
 
     Args:
-        config: the cloud; every application has its credential already.
+        config: the clouds; every application has its credential already.
         data: what was kept, and where changes go.
         sources: time, ids and chance.
+        cut: breaks the connection a request came by.
     """
 
     def __init__(
-        self, config: EmulatorConfig, data: DataFile, sources: Sources | None = None
+        self,
+        config: EmulatorConfig,
+        data: DataFile,
+        sources: Sources | None = None,
+        *,
+        cut: CutConnection = lambda _: None,
     ) -> None:
         sources = sources or Sources()
+        self._config = config
         self._sources = sources
+        self._cut = cut
+        now = sources.clock().timestamp()
         self.tenants: dict[str, RunningTenant] = {
             tenant.tenant_id: start_tenant(
-                tenant, config.faults, data, new_id=sources.new_id, digits=sources.digits
+                tenant, config.faults, data, new_id=sources.new_id, digits=sources.digits, now=now
             )
             for tenant in config.tenants
         }
         self._authority = Authority(
-            {tenant.tenant_id: _applications_of(tenant) for tenant in config.tenants},
+            {tenant.tenant_id: registered_applications(tenant) for tenant in config.tenants},
             clock=sources.clock,
             new_id=sources.new_id,
         )
         self._service = SyncService(
-            self.tenants,
-            self._authority,
-            audiences=frozenset(config.audience),
-            versions=frozenset(config.endpoint_versions),
-            data=data,
-            clock=sources.clock,
+            config, self.tenants, self._authority, data=data, clock=sources.clock
         )
-        self._admin = Admin(self.tenants)
+        self._graph = Graph(config, self.tenants, self._authority, data=data, clock=sources.clock)
+        self._admin = Admin(self.tenants, data, clock=sources.clock)
+        self._pages = Pages(config, self.tenants)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one connection's request, as ASGI wants it."""
         if scope["type"] != "http":
             return
+        is_sync = scope["path"].lower() == SERVICE_PATH
+        most = MAX_BODY if is_sync else _MAX_SMALL_BODY
         try:
-            request = await read_request(scope, receive, MAX_BODY)
+            request = await read_request(scope, receive, most)
         except ConnectionError:
             return
         except TooLargeError:
-            await send_response(send, error_response(TOO_LARGE, f"at most {MAX_BODY} bytes"))
+            await send_response(send, error_response(TOO_LARGE, f"at most {most} bytes"))
             return
         # Codec and store take their time with large groups: probes are answered meanwhile.
-        await send_response(send, await asyncio.to_thread(self._answer, request))
+        response = await asyncio.to_thread(self._answer, request)
+        if response.delay_seconds and not await _is_patient(receive, response.delay_seconds):
+            return
+        if response.cut is not Cut.AT_ONCE:
+            await send_response(send, response)
+        if response.cut is not None:
+            self._cut(scope)
+            await receive()
 
     def _answer(self, request: HttpRequest) -> HttpResponse:
         try:
@@ -134,10 +154,12 @@ class EmulatorApp:
             return self._sync(request)
         if path == "/healthz":
             return json_response({"status": "ok"})
-        if path == "/":
-            return self._admin.page()
+        if path == "/" or path.startswith("/tenants/"):
+            return self._pages.handle(request)
         if path.startswith("/admin/"):
             return self._admin.handle(request)
+        if path.startswith(GRAPH_ROOT):
+            return self._graph.handle(request)
         return self._login(request)
 
     def _sync(self, request: HttpRequest) -> HttpResponse:
@@ -145,14 +167,19 @@ class EmulatorApp:
             return html_response(_HELP_PAGE)
         if request.method != "POST":
             return error_response(METHOD_NOT_ALLOWED, "only GET and POST are possible here")
-        answer = self._service.handle(request.body, request.host)
-        status = SERVER_ERROR if answer.fault else 200
-        return HttpResponse(status=status, content_type=CONTENT_TYPE, body=answer.body)
+        if request.media_type != CONTENT_TYPE:
+            return error_response(
+                UNSUPPORTED_MEDIA_TYPE,
+                f"Cannot process the message because the content type '{request.media_type}' was"
+                f" not the expected type '{CONTENT_TYPE}'.",
+            )
+        return self._service.handle(request.body, request.host).response()
 
     def _login(self, request: HttpRequest) -> HttpResponse:
         tenant_id, _, rest = request.path.strip("/").partition("/")
         base_url = f"https://{request.host}"
         try:
+            self._require_here(tenant_id, request.host)
             match (request.method, rest):
                 case ("GET", "v2.0/.well-known/openid-configuration"):
                     found = self._authority.openid_configuration(base_url, tenant_id)
@@ -170,29 +197,25 @@ class EmulatorApp:
             return error_response(BAD_REQUEST, "the form is no text")
         return json_response(found)
 
+    def _require_here(self, tenant_id: str, host: str) -> None:
+        """Checks that a tenant lives at a host; elsewhere it does not exist, as in reality."""
+        tenant = self.tenants.get(tenant_id.lower())
+        if tenant is not None and not self._config.is_served(tenant.config, host, tenant.switches):
+            raise unknown_tenant(tenant_id)
+
+
+async def _is_patient(receive: Receive, seconds: float) -> bool:
+    """Waits; whether the client is still there."""
+    try:
+        async with asyncio.timeout(seconds):
+            await receive()
+    except TimeoutError:
+        return True
+    return False
+
 
 def _form_of(request: HttpRequest) -> dict[str, str]:
     return dict(parse_qsl(request.body.decode()))
-
-
-def _applications_of(tenant: Tenant) -> dict[str, RegisteredApplication]:
-    found = {}
-    for index, each in enumerate(tenant.applications):
-        try:
-            certificate = load_certificate(each.certificate) if each.certificate else None
-        except ValueError:
-            raise ConfigurationError(
-                "RunFailed",
-                f"the certificate of application {each.client_id} is no PEM certificate.",
-                field=f"tenants.applications[{index}].certificate",
-            ) from None
-        found[each.client_id] = RegisteredApplication(
-            client_id=each.client_id,
-            client_secret=each.client_secret,
-            certificate=certificate,
-            roles=tuple(each.roles),
-        )
-    return found
 
 
 def split_listen(listen: str) -> tuple[str, int]:

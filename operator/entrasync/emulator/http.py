@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -13,11 +14,27 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 OK: Final = 200
+NO_CONTENT: Final = 204
 BAD_REQUEST: Final = 400
+UNAUTHORIZED: Final = 401
+FORBIDDEN: Final = 403
 NOT_FOUND: Final = 404
 METHOD_NOT_ALLOWED: Final = 405
 TOO_LARGE: Final = 413
+UNSUPPORTED_MEDIA_TYPE: Final = 415
 SERVER_ERROR: Final = 500
+
+
+_MOST_READ: Final = 1024 * 1024 * 1024
+"""Octets of a body that is too large that are read and forgotten, so that its sender, who may not
+listen before it is done, gets to hear of it."""
+
+
+class Cut(Enum):
+    """Where the connection breaks instead of a whole answer."""
+
+    AT_ONCE = "AtOnce"
+    IN_THE_MIDDLE = "InTheMiddle"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +46,14 @@ class HttpRequest:
     query: Mapping[str, str]
     host: str
     """Host and port it was sent to."""
-    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Headers by their names in lower case; with the body they hold tokens, and are never shown."""
+    body: bytes = field(repr=False)
+
+    @property
+    def media_type(self) -> str:
+        """What the body is said to be, without parameters, in lower case."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +63,11 @@ class HttpResponse:
     status: int = OK
     content_type: str
     body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+    cut: Cut | None = None
+    """Where the connection is cut, `None` when the answer goes out whole."""
+    delay_seconds: float = 0.0
+    """How long it is held back."""
 
 
 class TooLargeError(Exception):
@@ -61,6 +90,11 @@ def error_response(status: int, message: str) -> HttpResponse:
     return json_response({"error": message}, status)
 
 
+def headers_of(scope: Scope) -> dict[str, str]:
+    """Headers by their names in lower case."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+
 async def read_request(scope: Scope, receive: Receive, max_body: int) -> HttpRequest:
     """Reads a request whole.
 
@@ -68,37 +102,49 @@ async def read_request(scope: Scope, receive: Receive, max_body: int) -> HttpReq
         TooLargeError: its body is larger than `max_body`.
         ConnectionError: the peer went away.
     """
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    headers = headers_of(scope)
+    _refuse_unsent(headers, max_body)
     body = bytearray()
+    read = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ConnectionResetError
-        body += message.get("body", b"")
-        if len(body) > max_body:
-            raise TooLargeError
-        if not message.get("more_body", False):
+        chunk = message.get("body", b"")
+        read += len(chunk)
+        if read <= max_body:
+            body += chunk
+        if not message.get("more_body", False) or read > _MOST_READ:
             break
+    if read > max_body:
+        raise TooLargeError
     return HttpRequest(
         method=scope["method"],
         path=scope["path"],
         query=dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
         host=headers.get("host", "localhost"),
+        headers=headers,
         body=bytes(body),
     )
 
 
+def _refuse_unsent(headers: Mapping[str, str], max_body: int) -> None:
+    """A sender that waits to be told to go on need not send what is too large."""
+    length = headers.get("content-length", "")
+    waits = headers.get("expect", "").lower() == "100-continue"
+    if waits and length.isdigit() and int(length) > max_body:
+        raise TooLargeError
+
+
 async def send_response(send: Send, response: HttpResponse) -> None:
-    """Sends an answer whole."""
-    await send(
-        {
-            "type": "http.response.start",
-            "status": response.status,
-            "headers": [
-                (b"content-type", response.content_type.encode()),
-                (b"content-length", str(len(response.body)).encode()),
-                (b"cache-control", b"no-store"),
-            ],
-        }
-    )
-    await send({"type": "http.response.body", "body": response.body})
+    """Sends an answer, whole or up to where it is to be cut."""
+    headers = [(b"content-type", response.content_type.encode()), (b"cache-control", b"no-store")]
+    if response.status != NO_CONTENT:
+        headers.append((b"content-length", str(len(response.body)).encode()))
+    headers += [(name.encode(), value.encode("latin-1")) for name, value in response.headers]
+    start = {"type": "http.response.start", "status": response.status, "headers": headers}
+    await send(start)
+    half = response.body[: len(response.body) // 2]
+    cut = response.cut is Cut.IN_THE_MIDDLE
+    body = half if cut else response.body
+    await send({"type": "http.response.body", "body": body, "more_body": cut})

@@ -11,6 +11,7 @@ import yaml
 from entrasync.api.azure_cloud import (
     AzureCloud,
     AzureCloudSpec,
+    EndpointVersion,
     Environment,
     SyncEndpoint,
     SyncService,
@@ -21,40 +22,52 @@ from entrasync.api.common import (
     SecretKeyReference,
     SecretReference,
 )
-from entrasync.api.entra_tenant import Application, EntraTenant, EntraTenantSpec
+from entrasync.api.entra_tenant import (
+    Application,
+    EntraTenant,
+    EntraTenantSpec,
+    Transport,
+    WorkloadIdentity,
+)
 from entrasync.emulator.certificates import KeyPair
 from entrasync.emulator.config import Application as RegisteredApplication
-from entrasync.emulator.config import EmulatorConfig, Tenant
+from entrasync.emulator.config import EmulatedCloud, EmulatorConfig, Tenant
 
 CLIENT_SECRET_KEY = "client-secret"  # noqa: S105  - the name of a Secret's key
 _TLS_TYPE = "kubernetes.io/tls"
 
 
-def cloud_manifest(config: EmulatorConfig, url: str, ca: str) -> dict[str, Any]:
-    """The AzureCloud that leads to the emulator.
+def cloud_manifest(
+    config: EmulatorConfig, cloud: EmulatedCloud, url: str, ca: str
+) -> dict[str, Any]:
+    """The AzureCloud that leads to a cloud of the emulator.
 
     Args:
-        config: what is on offer.
+        config: the limits that hold where a tenant has none of its own.
+        cloud: what is on offer.
         url: where clients reach it.
         ca: PEM certificates to trust; empty when none are needed.
     """
-    switches = config.faults
-    cloud = AzureCloud(
-        metadata=ObjectMeta(name=config.name),
+    resource = AzureCloud(
+        metadata=ObjectMeta(name=cloud.name),
         spec=AzureCloudSpec(
             environment=Environment.CUSTOM,
             login_authority=url,
+            microsoft_graph=url,
             sync_service=SyncService(
                 url=url,
+                redirect_suffixes=list(cloud.redirect_suffixes),
                 endpoints=[
-                    SyncEndpoint(version=version, max_group_members=switches.group_limit(version))
-                    for version in config.endpoint_versions
+                    SyncEndpoint(
+                        version=version, max_group_members=config.faults.group_limit(version)
+                    )
+                    for version in cloud.endpoint_versions
                 ],
             ),
             ca_bundle=ca or None,
         ),
     )
-    return cloud.to_manifest()
+    return resource.to_manifest()
 
 
 def tenant_manifests(
@@ -63,7 +76,7 @@ def tenant_manifests(
     """The EntraTenant of a tenant's first application, and its Secret if that is known.
 
     Args:
-        config: name of the cloud and namespace.
+        config: clouds and namespace.
         tenant: the tenant.
         pairs: certificates made for applications, by client id.
     """
@@ -71,19 +84,15 @@ def tenant_manifests(
     secret = f"{name}-entra-app"
     application = tenant.applications[0]
     pair = pairs.get(application.client_id)
-    by_certificate = pair is not None or application.client_secret is None
+    cloud = config.cloud_of(tenant)
+    offers_v2 = EndpointVersion.V2 in cloud.endpoint_versions
     resource = EntraTenant(
         metadata=ObjectMeta(name=name, namespace=config.namespace),
         spec=EntraTenantSpec(
-            cloud_ref=LocalReference(name=config.name),
+            cloud_ref=LocalReference(name=cloud.name),
             tenant_id=tenant.tenant_id,
-            application=Application(
-                client_id=application.client_id,
-                certificate_secret_ref=SecretReference(name=secret) if by_certificate else None,
-                client_secret_secret_ref=None
-                if by_certificate
-                else SecretKeyReference(name=secret, key=CLIENT_SECRET_KEY),
-            ),
+            application=_application(application, pair, secret),
+            transport=Transport.SYNC_SERVICE_V2 if offers_v2 else Transport.SYNC_SERVICE_V1,
         ),
     )
     manifests = [resource.to_manifest()]
@@ -99,6 +108,31 @@ def tenant_manifests(
             }
         )
     return manifests
+
+
+def _service_account(application: RegisteredApplication) -> str | None:
+    """The Kubernetes service account that proves an application which has nothing else."""
+    if application.client_secret is not None or application.certificate is not None:
+        return None
+    for each in application.federated_credentials:
+        prefix, _, account = each.subject.rpartition(":")
+        if prefix.startswith("system:serviceaccount:") and account:
+            return account
+    return None
+
+
+def _application(
+    application: RegisteredApplication, pair: KeyPair | None, secret: str
+) -> Application:
+    client_id = application.client_id
+    account = _service_account(application)
+    if account is not None:
+        identity = WorkloadIdentity(service_account_name=account)
+        return Application(client_id=client_id, workload_identity=identity)
+    if pair is not None or application.client_secret is None:
+        return Application(client_id=client_id, certificate_secret_ref=SecretReference(name=secret))
+    reference = SecretKeyReference(name=secret, key=CLIENT_SECRET_KEY)
+    return Application(client_id=client_id, client_secret_secret_ref=reference)
 
 
 def render(manifests: list[dict[str, Any]]) -> str:

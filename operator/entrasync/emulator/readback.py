@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -41,7 +42,15 @@ _KEYS: Final = {
 
 
 class CookieError(Exception):
-    """The cookie is none of this tenant's."""
+    """The cookie is none of this tenant's, or too old.
+
+    Args:
+        name: what the log of requests calls it.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +62,8 @@ class _Position:
     """Version at which the series ends; `None` between two series."""
     full: int | None = None
     """In a full series: deletions up to this version are of no interest."""
+    given: float = 0.0
+    """When the cookie was given, in seconds."""
 
 
 def read_page(
@@ -62,6 +73,8 @@ def read_page(
     *,
     cookie: str | None,
     page_size: int,
+    now: float = 0.0,
+    takes: Callable[[float], bool] = lambda _: True,
 ) -> ReadBackPage:
     """One page of what the tenant holds.
 
@@ -72,11 +85,15 @@ def read_page(
         cookie: where the last page ended, `None` to begin from nothing. It alone decides: clients
             say `isFullSync` on every page of a full series.
         page_size: most objects of a page.
+        now: the time in seconds.
+        takes: whether a cookie given at a time is still taken.
 
     Raises:
-        CookieError: the cookie is not one this tenant gave.
+        CookieError: the cookie is not one this tenant gave, or is not taken any more.
     """
     position = _Position(tenant=tenant_id) if cookie is None else _open(cookie, tenant_id, store)
+    if cookie is not None and not takes(position.given):
+        raise CookieError("CookieExpired")
     if position.until is None:
         position = _Position(
             tenant=tenant_id,
@@ -98,6 +115,7 @@ def read_page(
         after=last,
         until=position.until if more else None,
         full=position.full if more else None,
+        given=now,
     )
     return ReadBackPage(
         objects=tuple(_outbound(store, each, version) for each in page),
@@ -119,8 +137,7 @@ def _outbound(store: TenantStore, each: CloudObject, version: SyncVersion) -> Sy
         properties |= dict.fromkeys(_KEYS[each.object_type].split())
     for name, value in each.attributes.items():
         properties[name[:1].upper() + name[1:]] = value
-    if not each.source_anchor:
-        properties["CloudMastered"] = True
+    properties |= each.marks
     anchors = tuple(sorted(m.source_anchor for m in store.members(each) if m.source_anchor))
     if anchors:
         properties["member"] = anchors
@@ -141,8 +158,9 @@ def _open(cookie: str, tenant_id: str, store: TenantStore) -> _Position:
     try:
         position = _Position(**json.loads(base64.b64decode(cookie, validate=True)))
         valid = position.tenant == tenant_id and 0 <= position.after <= store.version
+        valid = valid and isinstance(position.given, float | int)
     except (ValueError, TypeError, binascii.Error):
         valid = False
     if not valid:
-        raise CookieError
+        raise CookieError("CookieInvalid")
     return position

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import itertools
+import gc
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from entrasync.emulator.config import SeedObject, Switches, Tenant
+from entrasync.emulator.company import Company
+from entrasync.emulator.config import Tenant
+from entrasync.emulator.features import TenantFeatures, configured_bits
+from entrasync.emulator.misbehaviour import Misbehaviour
 from entrasync.emulator.naming import NameIndex
-from entrasync.emulator.objects import Attributes, Value
+from entrasync.emulator.overview import Overview
 from entrasync.emulator.persistence import DataFile
-from entrasync.emulator.store import MatchingRules, TenantStore
-from entrasync.entra.contracts import SyncObject, SyncObjectType, SyncOperation
-from entrasync.errors import ConfigurationError
+from entrasync.emulator.seeding import plant
+from entrasync.emulator.store import TenantStore
+from entrasync.emulator.switches import Switches
 
 _KEPT_REQUESTS: Final = 10_000
+_RETRY_SECONDS: Final = 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,27 +43,43 @@ class RunningTenant:
 
     config: Tenant
     store: TenantStore
-    initial_switches: Switches
-    switches: Switches
-    redirects_left: int = 0
-    calls: int = 0
+    overview: Overview
+    company: Company
+    misbehaviour: Misbehaviour
     requests: deque[LoggedRequest] = field(default_factory=lambda: deque(maxlen=_KEPT_REQUESTS))
     logged: int = 0
+    retried: float = 0.0
+    """When quarantined values were last tried again, in seconds."""
     lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def switch(self, changes: Mapping[str, Any]) -> Switches:
+    @property
+    def switches(self) -> Switches:
+        """The switches as they stand."""
+        return self.misbehaviour.switches
+
+    @property
+    def is_syncing(self) -> bool:
+        """Whether directory sync is switched on."""
+        return self.company.directory_sync_enabled and not self.switches.sync_off
+
+    def switch(self, changes: Mapping[str, Any], now: float) -> Switches:
         """Sets the switches; what is not named is again as it was configured.
+
+        Args:
+            changes: switches by their names in the configuration file.
+            now: the time in seconds.
 
         Raises:
             pydantic.ValidationError: a name or value is not known; nothing changes.
         """
-        configured = self.initial_switches.model_dump(by_alias=True)
-        switches = Switches.model_validate(configured | dict(changes))
         with self.lock:
-            self.switches = switches
-            self.redirects_left = switches.redirects
-            self.calls = 0
-        return switches
+            return self.misbehaviour.switch(changes, now)
+
+    def retry_when_due(self, now: float) -> None:
+        """Tries quarantined values again, every hour (documented)."""
+        if now >= self.retried + _RETRY_SECONDS:
+            self.retried = now
+            self.store.retry_quarantined()
 
     def log(self, operation: str, time: str, outcome: str, counts: Mapping[str, int]) -> None:
         """Notes a request that was answered."""
@@ -82,72 +103,44 @@ def start_tenant(
     *,
     new_id: Callable[[], str],
     digits: Callable[[], str],
+    now: float = 0.0,
 ) -> RunningTenant:
     """A tenant with what it held before, or with what its configuration puts in it.
 
     Raises:
         ConfigurationError: an object of the configuration is refused by the tenant itself.
     """
+    company = Company.load(config, data)
+    configured = configured_bits(config)
+    features = TenantFeatures(lambda: company.feature_bits(configured))
     names = NameIndex(
         initial_domain=config.initial_domain,
         verified_domains=frozenset(config.verified_domains),
-        resiliency=config.duplicate_attribute_resiliency,
         digits=digits,
+        rules=features,
     )
-    matching = MatchingRules(
-        soft_match_on_upn=config.soft_match_on_upn, block_soft_match=config.block_soft_match
-    )
-    store = TenantStore(names=names, matching=matching, new_id=new_id)
-    if not data.load(config.tenant_id, store):
-        _seed(config, store)
-        data.write(config.tenant_id, store.writes())
-    switches = config.faults or switches
+    store = TenantStore(names=names, matching=features, new_id=new_id)
+    with uncollected():
+        if not data.load(config.tenant_id, store):
+            plant(config, store)
+            data.write(config.tenant_id, store.writes())
     return RunningTenant(
         config=config,
         store=store,
-        initial_switches=switches,
-        switches=switches,
-        redirects_left=switches.redirects,
+        overview=Overview(store),
+        company=company,
+        misbehaviour=Misbehaviour(config.faults or switches, now),
+        retried=now,
     )
 
 
-def _seed(config: Tenant, store: TenantStore) -> None:
-    made_up = (_made_up_user(number, config) for number in range(1, config.seed.users + 1))
-    for each in itertools.chain(config.objects, made_up):
-        attributes = {name: _value_of(value) for name, value in each.attributes.items()}
-        if each.source_anchor is None:
-            store.add_cloud_only(each.type, Attributes(attributes.items()))
-            continue
-        properties = attributes | ({"member": tuple(each.members)} if each.members else {})
-        result = store.apply(
-            SyncObject(
-                object_type=each.type,
-                operation=SyncOperation.SET,
-                source_anchor=each.source_anchor,
-                properties=properties,
-            ),
-            max_members=len(each.members),
-        )
-        if not result.success:
-            raise ConfigurationError(
-                "RunFailed",
-                f"object {each.source_anchor} of tenant {config.tenant_id} is refused:"
-                f" {result.code}. Mend it in the configuration file.",
-                field="tenants.objects",
-            )
-
-
-def _made_up_user(number: int, config: Tenant) -> SeedObject:
-    return SeedObject(
-        type=SyncObjectType.USER,
-        source_anchor=f"somebody-else-{number:06}",
-        attributes={
-            "userPrincipalName": f"legacy{number:06}@{config.initial_domain}",
-            "displayName": f"Legacy User {number:06}",
-            "accountEnabled": True,
-        },
-    )
-
-
-def _value_of(value: bool | int | str | list[str]) -> Value:  # noqa: FBT001 - a value
-    return tuple(value) if isinstance(value, list) else value
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """For making many objects that stay: to look for garbage among them takes longer than that."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -11,18 +11,22 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
+import jwt
 import pytest
 import yaml
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from entrasync.emulator.certificates import make_application_pair
 from entrasync.entra.client import Surroundings, SyncServiceClient
 from entrasync.entra.clouds import Cloud
 from entrasync.entra.contracts import (
+    CONTENT_TYPE,
     LinkChange,
     ObjectResult,
     SyncObject,
@@ -32,7 +36,7 @@ from entrasync.entra.contracts import (
 )
 from entrasync.entra.tokens import CertificateCredential, MsalTokenSource, SecretCredential
 from entrasync.errors import ConfigurationError
-from tests.support.emulator import EmulatorServer
+from tests.support.emulator import CLIENT_ID, CLIENT_SECRET, EmulatorServer
 
 pytestmark = pytest.mark.integration
 SECRET_NAME = "client-secret"
@@ -262,6 +266,32 @@ def test_a_busy_tenant_is_asked_again(server: EmulatorServer) -> None:
 
 
 @pytest.mark.parametrize(
+    "switches",
+    [
+        {"dropBeforeEvery": 2},
+        {"dropAfterEvery": 2},
+        {"gatewayEvery": 2},
+        {"gatewayEvery": 2, "gatewayStatus": 502, "gatewayRetryAfterSeconds": 1},
+        {"malformedEvery": 2},
+        {"malformedEvery": 2, "malformed": "CutOff"},
+        {"malformedEvery": 2, "malformed": "Garbage"},
+    ],
+    ids=str,
+)
+def test_what_passes_by_itself_is_tried_again(
+    server: EmulatorServer, switches: dict[str, Any]
+) -> None:
+    server.set_faults(**switches)
+    waits: list[float] = []
+    with client_of(server, waits=waits) as client:
+        for anchor in ("YW5u", "Ym9i", "Y2F0"):
+            assert not failures(client.provision([user(anchor)]))
+
+    assert len(waits) == 2
+    assert {each["sourceAnchor"] for each in server.objects("User")} == {"YW5u", "Ym9i", "Y2F0"}
+
+
+@pytest.mark.parametrize(
     ("switches", "reason"),
     [({"v2Off": True}, "EndpointNotOffered"), ({"syncOff": True}, "SyncDisabledInTenant")],
 )
@@ -330,7 +360,9 @@ def test_addresses_for_people_and_probes(server: EmulatorServer) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"\x00", b"<s:Envelope/>", b"\x56\x02\x0b\x01s\x04"])
 def test_what_is_no_request_is_answered_with_a_fault(server: EmulatorServer, body: bytes) -> None:
-    answer = server.http.post("/provisioningservice.svc", content=body)
+    answer = server.http.post(
+        "/provisioningservice.svc", content=body, headers={"content-type": CONTENT_TYPE}
+    )
 
     assert answer.status_code == 500
     assert answer.headers["content-type"] == "application/soap+msbin1"
@@ -399,3 +431,54 @@ def test_the_command_serves_what_it_prints_and_stops_when_told(tmp_path: Path) -
         assert process.wait(30) == 0, log.read_text()
     assert token not in log.read_text()
     assert not re.search(r"printed|PRIVATE KEY", log.read_text())
+
+
+def test_a_quarantined_value_is_tried_again(server: EmulatorServer) -> None:
+    taken = {"proxyAddresses": ("smtp:ann@contoso.test",)}
+    with client_of(server) as client:
+        client.provision([user("YW5u", **taken)])
+        client.provision([user("Ym9i", **taken)])
+        assert server.object("Ym9i")["quarantined"]
+        client.provision([user("YW5u", proxyAddresses=None)])
+
+    retry = f"/admin/tenants/{server.tenant_id}/quarantine/retry"
+    assert server.http.post(retry).json() == {"quarantined": 0}
+    assert not server.object("Ym9i")["quarantined"]
+
+
+def test_tenants_write_to_one_file_at_the_same_time(tmp_path: Path) -> None:
+    data, count, rounds = tmp_path / "data.sqlite", 4, 15
+    ids = [str(uuid.UUID(int=number)) for number in range(1, count + 1)]
+    application = {"clientId": CLIENT_ID, "clientSecret": CLIENT_SECRET}
+    tenants = [{"tenantId": each, "applications": [application]} for each in ids]
+
+    def fill(server: EmulatorServer, tenant_id: str) -> None:
+        answer = server.ask_token(tenant_id=tenant_id).json()
+        for number in range(rounds):
+            body = server.export([user(f"u{number}")], token=answer["access_token"])
+            assert server.post(body).status_code == 200
+
+    with EmulatorServer(data=data, tenants=tenants) as server, ThreadPoolExecutor(count) as pool:
+        list(pool.map(fill, itertools.repeat(server), ids))
+    with EmulatorServer(data=data, tenants=tenants) as server:
+        for each in server.http.get("/admin/tenants").json()["items"]:
+            assert each["objects"]["User"] == rounds
+
+
+def test_a_token_of_the_cluster_proves_an_application() -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    public = jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
+    issuer, subject = "https://oidc.cluster.test", "system:serviceaccount:identity:contoso-sync"
+    credential = {"issuer": issuer, "subject": subject, "jwks": {"keys": [public]}}
+    application = {"clientId": CLIENT_ID, "federatedCredentials": [credential]}
+    now = int(dt.datetime.now(dt.UTC).timestamp())
+    claims = {"iss": issuer, "sub": subject, "aud": ["api://AzureADTokenExchange"]}
+    projected = jwt.encode(claims | {"nbf": now, "exp": now + 600}, key, algorithm="RS256")
+    kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+    with EmulatorServer({"applications": [application]}) as server:
+        answer = server.ask_token(client_assertion_type=kind, client_assertion=projected)
+        assert server.post(server.reading(token=answer.json()["access_token"])).is_success
+        refused = server.ask_token(
+            client_assertion_type=kind, client_assertion=projected[:-8] + "AAAAAAAA"
+        )
+        assert (refused.status_code, refused.json()["error_codes"]) == (401, [50013])

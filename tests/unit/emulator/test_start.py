@@ -13,9 +13,11 @@ import yaml
 from entrasync.api.azure_cloud import AzureCloud, EndpointVersion
 from entrasync.api.entra_tenant import EntraTenant
 from entrasync.emulator.app import EmulatorApp, split_listen
-from entrasync.emulator.config import EmulatorConfig, Switches, load_config
+from entrasync.emulator.config import EmulatorConfig, load_config
 from entrasync.emulator.persistence import DataFile
-from entrasync.emulator.server import Prepared, describe, prepare, public_url, server_context
+from entrasync.emulator.preparation import Prepared, describe, prepare, public_url
+from entrasync.emulator.server import server_context
+from entrasync.emulator.switches import Switches
 from entrasync.entra.contracts import (
     LinkChange,
     PropertyValue,
@@ -42,7 +44,7 @@ def config(**tenant: Any) -> EmulatorConfig:
 
 
 def printed(prepared: Prepared) -> list[dict[str, Any]]:
-    return list(yaml.safe_load_all(describe(prepared, "https://localhost:8443")))
+    return list(yaml.safe_load_all(describe(prepared, 8443)))
 
 
 def test_a_file_is_read_with_defaults(tmp_path: Path) -> None:
@@ -124,9 +126,9 @@ def test_a_client_secret_is_printed_as_its_secret() -> None:
 def test_a_restart_with_a_data_file_changes_nothing(tmp_path: Path) -> None:
     file = tmp_path / "data.sqlite"
     with DataFile(file) as data:
-        first = describe(prepare(None, data, (), NOW), "https://localhost:1")
+        first = describe(prepare(None, data, (), NOW), 1)
     with DataFile(file) as data:
-        second = describe(prepare(None, data, (), NOW), "https://localhost:1")
+        second = describe(prepare(None, data, (), NOW), 1)
 
     assert first == second
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -221,10 +223,10 @@ def test_a_certificate_without_its_key_is_refused() -> None:
 def test_switches_go_back_to_what_was_configured() -> None:
     with DataFile(None) as data:
         tenant = EmulatorApp(config(faults={"busyEvery": 7}), data).tenants[TENANT]
-    tenant.switch({"redirects": 2})
-    assert (tenant.switches.busy_every, tenant.redirects_left) == (7, 2)
+    tenant.switch({"redirects": 2}, 0)
+    assert (tenant.switches.busy_every, tenant.misbehaviour.redirects_left) == (7, 2)
 
-    tenant.switch({})
+    tenant.switch({}, 0)
     assert tenant.switches == Switches(busy_every=7)
 
 

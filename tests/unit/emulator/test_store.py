@@ -165,13 +165,30 @@ def test_a_deleted_user_is_restored_with_its_memberships() -> None:
     assert members(tenant, "g") == {"a"}
 
 
-def test_a_deleted_group_comes_back_empty() -> None:
+@pytest.mark.parametrize("kind", [k for k in SyncObjectType if k is not SyncObjectType.USER])
+def test_what_is_no_user_comes_back_as_a_new_object(kind: SyncObjectType) -> None:
+    tenant = store()
+    put(tenant, "a")
+    first = put(tenant, "x", kind, displayName="old")
+    put(tenant, "g", SyncObjectType.GROUP, add=("a", "x"))
+    delete(tenant, "x", kind)
+    assert delete(tenant, "x", kind).success
+    second = put(tenant, "x", kind)
+
+    assert second.cloud_anchor != first.cloud_anchor
+    assert attributes(tenant, "x") == {}
+    assert members(tenant, "g") == {"a"}
+
+
+def test_a_deleted_group_comes_back_empty_even_as_another_type() -> None:
     tenant = store()
     put(tenant, "a")
     put(tenant, "g", SyncObjectType.GROUP, add=("a",))
     delete(tenant, "g", SyncObjectType.GROUP)
-    put(tenant, "g", SyncObjectType.GROUP)
 
+    assert put(tenant, "g", SyncObjectType.CONTACT).success
+    delete(tenant, "g", SyncObjectType.CONTACT)
+    assert put(tenant, "g", SyncObjectType.GROUP).success
     assert members(tenant, "g") == set()
 
 
@@ -227,6 +244,66 @@ def test_the_whole_list_of_members_replaces_it() -> None:
     assert members(tenant, "g") == set()
 
 
+def test_the_whole_list_has_no_unknown_member() -> None:
+    tenant = store()
+    put(tenant, "a")
+    put(tenant, "g", SyncObjectType.GROUP, member=("a",))
+
+    assert put(tenant, "g", SyncObjectType.GROUP, member=("nobody",)).code == "ReferenceNotFound"
+    assert members(tenant, "g") == {"a"}
+
+
+def test_a_manager_must_be_known_and_not_deleted() -> None:
+    tenant = store()
+    put(tenant, "boss")
+    assert put(tenant, "a", manager="boss").success
+    delete(tenant, "boss")
+
+    for anchor, manager in (("a", "boss"), ("b", "nobody")):
+        assert put(tenant, anchor, manager=manager).code == "ReferenceNotFound"
+    assert put(tenant, "a", manager=None).success
+    assert tenant.find("b") is None
+
+
+@pytest.mark.parametrize(
+    ("properties", "code"),
+    [
+        ({"userCertificate": (b"c",) * 15}, None),
+        ({"userCertificate": (b"c",) * 16}, "LargeObject"),
+        ({"UserSMIMECertificate": (b"c",) * 16}, "LargeObject"),
+        ({"proxyAddresses": tuple(f"smtp:a{n}@contoso.test" for n in range(300))}, None),
+        ({"proxyAddresses": tuple(f"smtp:a{n}@contoso.test" for n in range(301))}, "LargeObject"),
+        ({"extension_0_note": "x" * 250}, None),
+        ({"extension_0_note": "x" * 251}, "ExceededAllowedLength"),
+        ({"extension_0_notes": ("x", "x" * 251)}, "ExceededAllowedLength"),
+        ({f"extension_0_n{n}": "x" for n in range(100)}, None),
+        ({f"extension_0_n{n}": "x" for n in range(101)}, "ExceededAllowedLength"),
+        ({"displayName": "x" * 1000}, None),
+    ],
+)
+def test_what_is_too_large_is_refused(properties: dict[str, Any], code: str | None) -> None:
+    result = put(store(), "a", **properties)
+
+    assert (result.success, result.code) == (code is None, code)
+
+
+def test_a_large_group_with_deleted_members_is_counted_rightly() -> None:
+    tenant = store()
+    anchors = tuple(f"u{number}" for number in range(LIMIT + 2))
+    for anchor in anchors:
+        put(tenant, anchor)
+    put(tenant, "g", SyncObjectType.GROUP, add=anchors[:LIMIT])
+    delete(tenant, anchors[0])
+    group = tenant.find("g")
+    assert group is not None
+    assert tenant.member_count(group) == LIMIT - 1
+
+    assert put(tenant, "g", SyncObjectType.GROUP, add=anchors[LIMIT : LIMIT + 1]).success
+    refused = put(tenant, "g", SyncObjectType.GROUP, add=anchors[-1:], remove=anchors[:1])
+    assert (refused.success, refused.code) == (False, "LargeObject")
+    assert tenant.member_count(group) == LIMIT
+
+
 def test_only_groups_have_members() -> None:
     tenant = store()
     put(tenant, "a")
@@ -263,11 +340,28 @@ def test_a_name_that_is_taken_is_quarantined_and_the_placeholder_stays() -> None
 
 
 @pytest.mark.parametrize(
-    "properties",
-    [{"userPrincipalName": "Ann@contoso.test"}, {"proxyAddresses": ("smtp:ann@contoso.test",)}],
+    ("properties", "created", "updated"),
+    [
+        (
+            {"userPrincipalName": "Ann@contoso.test"},
+            "InvalidSoftMatch",
+            "AttributeValueMustBeUnique",
+        ),
+        (
+            {"proxyAddresses": ("SMTP:ann@contoso.test",)},
+            "InvalidSoftMatch",
+            "AttributeValueMustBeUnique",
+        ),
+        (
+            {"proxyAddresses": ("smtp:ann@contoso.test",)},
+            "AttributeValueMustBeUnique",
+            "AttributeValueMustBeUnique",
+        ),
+        ({"mail": "ann@contoso.test"}, "InvalidSoftMatch", "AttributeValueMustBeUnique"),
+    ],
 )
 def test_without_resiliency_a_name_that_is_taken_refuses_the_object(
-    properties: dict[str, Any],
+    properties: dict[str, Any], created: str, updated: str
 ) -> None:
     tenant = store(resiliency=False)
     put(
@@ -278,14 +372,12 @@ def test_without_resiliency_a_name_that_is_taken_refuses_the_object(
     )
 
     result = put(tenant, "b", **properties)
-
-    assert (result.success, result.code) == (False, "AttributeValueMustBeUnique")
+    assert (result.success, result.code) == (False, created)
     assert tenant.find("b") is None
 
-
-@pytest.mark.parametrize("upn", ["no-at", "@contoso.test", "ann@", "an n@contoso.test"])
-def test_a_malformed_upn_is_refused(upn: str) -> None:
-    assert put(store(), "a", userPrincipalName=upn).code == "IdentityDataValidationFailed"
+    put(tenant, "b", userPrincipalName="bob@contoso.test")
+    result = put(tenant, "b", **properties)
+    assert (result.success, result.code) == (False, updated)
 
 
 def test_a_cloud_only_user_is_taken_over_by_its_name_unless_that_is_blocked() -> None:

@@ -9,15 +9,10 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from entrasync.emulator.assertions import ASSERTION_TYPE
 from entrasync.emulator.certificates import KeyPair, make_application_pair
-from entrasync.emulator.tokens import (
-    ASSERTION_TYPE,
-    Authority,
-    InvalidTokenError,
-    LoginError,
-    RegisteredApplication,
-    load_certificate,
-)
+from entrasync.emulator.logins import LoginError, RegisteredApplication, load_certificate
+from entrasync.emulator.tokens import AccessToken, Authority, InvalidTokenError
 from entrasync.entra.contracts import SERVICE_APPLICATION, SERVICE_ROLE
 
 TENANT = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
@@ -26,7 +21,6 @@ BASE = "https://login.test"
 ENDPOINT = f"{BASE}/{TENANT}/oauth2/v2.0/token"
 SCOPE = f"{SERVICE_APPLICATION}/.default"
 NOW = dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC)
-AUDIENCES = frozenset({SERVICE_APPLICATION})
 
 
 class Clock:
@@ -96,9 +90,18 @@ def refusal(authority: Authority, given: dict[str, str], tenant: str = TENANT) -
 
 
 def test_a_token_names_tenant_application_and_role(authority: Authority) -> None:
-    claims = authority.check(authority.issue(BASE, TENANT, form())["access_token"], AUDIENCES)
+    token = authority.check(authority.issue(BASE, TENANT, form())["access_token"])
 
-    assert (claims["tid"], claims["appid"], claims["roles"]) == (TENANT, CLIENT, [SERVICE_ROLE])
+    assert token == AccessToken(
+        tenant_id=TENANT,
+        client_id=CLIENT,
+        audience=SERVICE_APPLICATION,
+        roles=(SERVICE_ROLE,),
+        issued=NOW.timestamp(),
+    )
+    token.require_audience({SERVICE_APPLICATION})
+    with pytest.raises(InvalidTokenError):
+        token.require_audience({"other"})
 
 
 @pytest.mark.parametrize("algorithm", ["PS256", "RS256"])
@@ -115,7 +118,7 @@ def test_a_certificate_proves_the_application(
         (form(client_secret=""), 7000218),
         (form(client_id="11111111-2222-3333-4444-555555555555"), 700016),
         (form(scope=SERVICE_APPLICATION), 1002012),
-        (form(scope="https://graph.microsoft.com/.default"), 500011),
+        (form(scope="https://vault.azure.net/.default"), 500011),
         (form(grant_type="password"), 70003),
     ],
 )
@@ -171,23 +174,20 @@ def test_an_old_assertion_and_an_old_certificate_are_refused(
     assert refusal(authority, fresh).code == 700027
 
 
-def test_a_token_ends_and_is_for_one_audience_and_from_one_issuer(
-    authority: Authority, clock: Clock
-) -> None:
+def test_a_token_ends_and_is_from_one_issuer(authority: Authority, clock: Clock) -> None:
     token = authority.issue(BASE, TENANT, form())["access_token"]
     other = Authority({}, clock=clock, new_id=lambda: "id")
 
-    for given, audiences, checker in (
-        (token, frozenset({"other"}), authority),
-        (token, AUDIENCES, other),
-        (token[:-8] + "AAAAAAAA", AUDIENCES, authority),
-        ("", AUDIENCES, authority),
+    for given, checker in (
+        (token, other),
+        (token[:-8] + "AAAAAAAA", authority),
+        ("", authority),
     ):
         with pytest.raises(InvalidTokenError):
-            checker.check(given, audiences)
+            checker.check(given)
     clock.now = NOW + dt.timedelta(minutes=61)
     with pytest.raises(InvalidTokenError):
-        authority.check(token, AUDIENCES)
+        authority.check(token)
 
 
 def test_the_published_key_checks_a_token(authority: Authority) -> None:

@@ -1,0 +1,128 @@
+"""What the operations of the sync service do to a tenant; the caller holds its lock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from entrasync.api.azure_cloud import EndpointVersion
+from entrasync.emulator.readback import CookieError, read_page
+from entrasync.emulator.refusals import FaultError
+from entrasync.emulator.switches import Switches
+from entrasync.emulator.tenant import RunningTenant
+from entrasync.entra.contracts import ACTION_PREFIX, NS_SERVICE, SyncObject, SyncVersion
+from entrasync.entra.envelope import answer, leaf
+from entrasync.entra.nbfx import NbfxWriter
+from entrasync.entra.requests import ReadBackRequest
+from entrasync.entra.responses import encode_provision_response, encode_read_back_response
+
+CAPABILITIES: Final = "Capabilities"
+_CAPABILITIES_DOCUMENT: Final = (
+    "<ServiceCapability><MicrosoftOnline><Protocol><Application>"
+    "<LatestProductVersion>3.2</LatestProductVersion>"
+    "<MinimumProductVersion>1.0</MinimumProductVersion>"
+    "<BlackList><Enabled>false</Enabled><ClientVersion/></BlackList>"
+    "</Application></Protocol></MicrosoftOnline></ServiceCapability>"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The answer to a request that took effect, and what the log of requests counts."""
+
+    body: bytes
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+def provision(
+    tenant: RunningTenant,
+    version: SyncVersion,
+    changes: Sequence[SyncObject],
+    relates_to: str,
+    now: float,
+) -> Outcome:
+    """Applies an export.
+
+    Args:
+        tenant: to what.
+        version: V1 or V2.
+        changes: what is exported.
+        relates_to: message id of the request.
+        now: the time in seconds.
+
+    Raises:
+        FaultError: it is too large or comes too early; nothing is applied.
+    """
+    links = sum(len(change.links) for change in changes)
+    _check_size(tenant.switches, version, objects=len(changes), links=links)
+    tenant.misbehaviour.admit_writes(len(changes), now)
+    limit = tenant.switches.group_limit(EndpointVersion(version.value))
+    results = [tenant.store.apply(change, max_members=limit) for change in changes]
+    succeeded = sum(result.success for result in results)
+    counts = {
+        "objects": len(results),
+        "links": links,
+        "succeeded": succeeded,
+        "failed": len(results) - succeeded,
+    }
+    return Outcome(encode_provision_response(version, results, relates_to=relates_to), counts)
+
+
+def _check_size(switches: Switches, version: SyncVersion, *, objects: int, links: int) -> None:
+    """Refuses a request that holds too much; guessed: that the limits are enforced, and how."""
+    most_links, most_objects = switches.max_links_per_request, switches.max_objects_per_request
+    if version is SyncVersion.V2 and links > most_links:
+        raise FaultError("TooManyLinks", f"A request must not change more than {most_links} links.")
+    if most_objects is not None and objects > most_objects:
+        raise FaultError(
+            "TooManyObjects", f"A request must not hold more than {most_objects} objects."
+        )
+
+
+def read_back(
+    tenant: RunningTenant,
+    version: SyncVersion,
+    request: ReadBackRequest,
+    relates_to: str,
+    now: float,
+) -> Outcome:
+    """Answers one page of what the tenant holds.
+
+    Args:
+        tenant: what is read.
+        version: V1 or V2.
+        request: where to go on.
+        relates_to: message id of the request.
+        now: the time in seconds.
+
+    Raises:
+        FaultError: the cookie is not taken.
+    """
+    try:
+        page = read_page(
+            tenant.store,
+            tenant.config.tenant_id,
+            version,
+            cookie=request.input_cookie,
+            page_size=tenant.switches.read_back_page_size,
+            now=now,
+            takes=lambda given: tenant.misbehaviour.takes_cookie(given, now),
+        )
+    except CookieError as error:
+        # Guessed: what the service says to a cookie it does not know any more.
+        raise FaultError(error.name, "The cookie is not valid or has expired.") from None
+    counts = {"objects": len(page.objects)}
+    return Outcome(encode_read_back_response(version, page, relates_to=relates_to), counts)
+
+
+def encode_capabilities(relates_to: str) -> bytes:
+    """What the service says of itself: a document within the document, as seen."""
+
+    def body(writer: NbfxWriter) -> None:
+        writer.start("", f"{CAPABILITIES}Response")
+        writer.namespace("", NS_SERVICE)
+        leaf(writer, "", f"{CAPABILITIES}Result", _CAPABILITIES_DOCUMENT)
+        writer.end()
+
+    return answer(f"{ACTION_PREFIX}{CAPABILITIES}Response", relates_to, body)
