@@ -29,9 +29,10 @@ def stage() -> Stage:
 
 @pytest.fixture
 def place(stage: Stage, request: pytest.FixtureRequest) -> Iterator[Place]:
-    """A namespace of the test's own, with a tenant of its own."""
+    """A namespace of the test's own, with a tenant of its own; by parameter, certain ones."""
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_"))
-    with stage.place(name[:40].strip("-")) as found:
+    where = getattr(request, "param", (name[:40].strip("-"), None))
+    with stage.place(*where) as found:
         request.node.stash[_PLACES] = [found]
         yield found
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from dev.demo import setup
 from tests.support.stage import CLIENT_ID, Manifest, Place
 
 pytestmark = pytest.mark.cluster
@@ -15,10 +16,18 @@ TWO_CREDENTIALS = {
     "certificateSecretRef": {"name": "one"},
     "clientSecretSecretRef": {"name": "two", "key": "secret"},
 }
+IDENTITY_AND_SECRET = {
+    "clientId": CLIENT_ID,
+    "certificateSecretRef": {"name": "one"},
+    "workloadIdentity": {"serviceAccountName": "two"},
+}
 SCHEDULE = {"interval": "30m", "cron": "*/30 * * * *"}
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("tenant", {"application": TWO_CREDENTIALS}, "exactly one of `certificateSecretRef`"),
+    ("tenant", {"application": IDENTITY_AND_SECRET}, "`workloadIdentity` must be specified"),
+    ("tenant", {"application": {"clientId": CLIENT_ID}}, "exactly one of `certificateSecretRef`"),
     ("tenant", {"tenantId": "contoso"}, "spec.tenantId"),
+    ("tenant", {"transport": "MicrosoftGraph"}, "spec.transport"),
     ("directory", {"servers": ["ldap://dc1.contoso.test"]}, "nothing is read in clear"),
     ("directory", {"servers": ["https://dc1.contoso.test"]}, "spec.servers[0]"),
     ("directory", {"baseDN": "contoso.test"}, "spec.baseDN"),
@@ -44,6 +53,36 @@ def test_v2_in_azure_germany_is_refused_with_the_clouds_that_offer_it(place: Pla
 
     assert "`spec.transport` SyncServiceV2 is not offered by AzureCloud azure-germany" in told
     assert "azure-us-government" in told
+
+
+def test_v1_in_azure_germany_is_refused_because_it_was_closed(place: Place) -> None:
+    germany = {"name": "azure-germany"}
+
+    told = place.refused(place.tenant(cloudRef=germany, transport="SyncServiceV1"))
+
+    assert "AzureCloud azure-germany was closed at 2021-10-29" in told
+
+
+def test_a_tenant_may_ask_for_what_its_cloud_offers_and_for_nothing_else(place: Place) -> None:
+    versions = {"V1": f"{place.name}-v1", "V2": f"{place.name}-v2"}
+    for version, name in versions.items():
+        cloud = setup.cloud_resource(place.stage.authority, name)
+        cloud["spec"]["syncService"]["endpoints"] = [
+            {"version": version, "maxGroupMembers": 50_000}
+        ]
+        place.apply(cloud)
+
+    for version, other in (("V1", "V2"), ("V2", "V1")):
+        cloud_ref = {"name": versions[version]}
+        place.apply(
+            place.tenant(
+                f"{version.lower()}", cloudRef=cloud_ref, transport=f"SyncService{version}"
+            )
+        )
+        told = place.refused(place.tenant(cloudRef=cloud_ref, transport=f"SyncService{other}"))
+        assert f"SyncService{other} is not offered by AzureCloud {cloud_ref['name']}" in told
+        assert f"(it offers {version})" in told
+    place.kubectl.run("delete", "azurecloud", *versions.values(), "--wait=false")
 
 
 def test_what_ties_a_sync_to_its_tenant_is_immutable(place: Place) -> None:

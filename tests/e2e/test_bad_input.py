@@ -22,7 +22,6 @@ from tests.support.stage import CLIENT_ID, READER, Manifest, Place, Stage
 pytestmark = pytest.mark.cluster
 
 LONG_AGO = dt.datetime.now(dt.UTC) - dt.timedelta(days=3650)
-V1_ONLY = {"syncService": {"endpoints": [{"version": "V1", "maxGroupMembers": 50_000}]}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,13 +136,18 @@ def _bring_cloud(spoiled: Spoiled) -> None:
     spoiled.place.apply(setup.cloud_resource(spoiled.place.stage.authority, spoiled.cloud))
 
 
-def _cloud_that_loses_v2(spoiled: Spoiled) -> None:
-    # admission looks at the cloud first, and would refuse the tenant of one without V2
-    _missing_cloud(spoiled)
-    _bring_cloud(spoiled)
-    spoiled.place.apply(spoiled.manifests["etenant"])
-    patch = json.dumps({"spec": V1_ONLY})
-    spoiled.place.kubectl.run("patch", "azc", spoiled.cloud, "--type=merge", "-p", patch)
+def _cloud_that_loses(version: str) -> Callable[[Spoiled], None]:
+    def lose(spoiled: Spoiled) -> None:
+        # admission looks at the cloud first, and would refuse a tenant of what it does not offer
+        _missing_cloud(spoiled)
+        _bring_cloud(spoiled)
+        spoiled.spec("etenant")["transport"] = f"SyncService{version}"
+        spoiled.place.apply(spoiled.manifests["etenant"])
+        left = {"version": "V1" if version == "V2" else "V2", "maxGroupMembers": 50_000}
+        patch = json.dumps({"spec": {"syncService": {"endpoints": [left]}}})
+        spoiled.place.kubectl.run("patch", "azc", spoiled.cloud, "--type=merge", "-p", patch)
+
+    return lose
 
 
 def _sync_switched_off(spoiled: Spoiled) -> None:
@@ -227,8 +231,15 @@ CASES: dict[str, Case] = {
     "cloud-loses-v2": Case(
         kind="etenant",
         reason="EndpointNotOffered",
-        told="`spec.transport`",
-        spoil=_cloud_that_loses_v2,
+        told="does not offer SyncServiceV2 (it offers V1)",
+        spoil=_cloud_that_loses("V2"),
+        mend=_bring_cloud,
+    ),
+    "cloud-loses-v1": Case(
+        kind="etenant",
+        reason="EndpointNotOffered",
+        told="does not offer SyncServiceV1 (it offers V2)",
+        spoil=_cloud_that_loses("V1"),
         mend=_bring_cloud,
     ),
     "sync-switched-off": Case(
@@ -251,7 +262,8 @@ def spoiled(stage: Stage) -> Iterator[dict[str, Spoiled]]:
             case.spoil(found[name])
             found[name].apply()
         yield found
-    place.kubectl.run("delete", "azc", "e2e-no-cloud", "e2e-cloud-loses-v2", "--ignore-not-found")
+    clouds = ["e2e-no-cloud", "e2e-cloud-loses-v1", "e2e-cloud-loses-v2"]
+    place.kubectl.run("delete", "azc", *clouds, "--ignore-not-found")
 
 
 @pytest.mark.parametrize("name", CASES)

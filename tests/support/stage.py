@@ -28,6 +28,11 @@ READER = {"username": "svc-entrasync@contoso.test", "password": "Demo-Reader-Pas
 FREE_TENANTS = 48
 SEEDED_TENANT = "00000000-0000-4000-8000-00000000f600"
 SEEDED_USERS = 600
+IDENTITY_TENANT = "00000000-0000-4000-8000-00000000f1d0"
+IDENTITY_PLACE = "workload-identity"
+RUNNER_ACCOUNT = "contoso-sync"
+"""The one ServiceAccount whose tokens the application of `IDENTITY_TENANT` trusts, in the namespace
+of `IDENTITY_PLACE`."""
 TOP = "OU=Contoso,DC=contoso,DC=test"
 NAME = "contoso"
 OURS = "entrasync.dev/test"
@@ -50,6 +55,7 @@ class Stage:
         self.kubectl.run("delete", "namespaces", "-l", OURS, "--timeout=100s")
         tenants = [self._tenant(each) for each in ids]
         tenants.append(self._tenant(SEEDED_TENANT, seed={"users": SEEDED_USERS}))
+        tenants.append(self._tenant(IDENTITY_TENANT, applications=[self._federated_application()]))
         self.kubectl.apply(setup.cloud_resource(self.authority))
         setup.start_cloud(self.kubectl, self.authority, tenants)
         self.directory_host = setup.start_directory(self.kubectl, self.authority, "small", "small")
@@ -81,11 +87,22 @@ class Stage:
     @contextmanager
     def place(self, name: str, tenant_id: str | None = None) -> Iterator[Place]:
         """A namespace of the test's own; removed afterwards."""
-        found = Place(self, f"e2e-{name}", tenant_id or self.new_tenant_id())
+        found = Place(self, namespace_of(name), tenant_id or self.new_tenant_id())
         try:
             yield found
         finally:
             self.kubectl.run("delete", "namespace", found.name, "--wait=false")
+
+    def _federated_application(self) -> Manifest:
+        """An application without any Secret: it trusts tokens of this cluster."""
+        discovery = self.kubectl.run("get", "--raw", "/.well-known/openid-configuration")
+        keys = self.kubectl.run("get", "--raw", "/openid/v1/jwks")
+        trusted = {
+            "issuer": json.loads(discovery)["issuer"],
+            "subject": f"system:serviceaccount:{namespace_of(IDENTITY_PLACE)}:{RUNNER_ACCOUNT}",
+            "jwks": json.loads(keys),
+        }
+        return {"clientId": CLIENT_ID, "federatedCredentials": [trusted]}
 
     def _tenant(self, tenant_id: str, **more: Any) -> Manifest:
         application = {
@@ -94,6 +111,11 @@ class Stage:
             "certificate": self.certificate.certificate,
         }
         return setup.DEMO_TENANT | {"tenantId": tenant_id, "applications": [application]} | more
+
+
+def namespace_of(place: str) -> str:
+    """Name of the namespace of a place."""
+    return f"e2e-{place}"
 
 
 class Place:

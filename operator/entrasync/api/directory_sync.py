@@ -259,6 +259,8 @@ class RunSummary(StatusModel):
     """CamelCase reason of how it ended."""
     message: Annotated[str, Field(max_length=2048)] | None = None
     """What happened and what to do."""
+    throttled: Annotated[str, Field(max_length=256)] | None = None
+    """How the tenant's quota of writes held it up; absent when it did not."""
     generation: int | None = None
     """Generation of the sync it was made from."""
     start_time: Annotated[str, Field(max_length=64)] | None = None
@@ -329,8 +331,8 @@ class DirectorySyncStatus(StatusModel):
     observed_generation: int | None = None
     """Generation of the spec this status speaks of."""
     conditions: Conditions = Field(default_factory=list)
-    """Ready, Synchronized; Reconciling, Stalled, Synchronizing, PlanBlocked, Degraded, Suspended
-    while they hold."""
+    """Ready, Synchronized; Reconciling, Stalled, Synchronizing, PlanBlocked, Throttled, Degraded,
+    Suspended while they hold."""
     active_run: ActiveRun | None = None
     """The run under way."""
     last_run: RunSummary | None = None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
+from entrasync.api.azure_cloud import EndpointVersion
 from entrasync.api.common import (
     AGE_COLUMN,
     READY_COLUMN,
@@ -18,6 +19,7 @@ from entrasync.api.common import (
     PrinterColumn,
     Resource,
     ResourceDefinition,
+    ResourceName,
     SecretKeyReference,
     SecretReference,
     StatusModel,
@@ -30,6 +32,25 @@ class Transport(StrEnum):
     """How changes travel to the tenant."""
 
     SYNC_SERVICE_V2 = "SyncServiceV2"
+    SYNC_SERVICE_V1 = "SyncServiceV1"
+
+
+def version_of(transport: Transport) -> EndpointVersion:
+    """The version of the sync service that a transport speaks."""
+    return EndpointVersion(transport.removeprefix("SyncService"))
+
+
+RUNNER_LABEL: Final = "entrasync.dev/runner"
+"""Label, with the value `true`, of ServiceAccounts that sync pods may run under: otherwise whoever
+may create tenants could have a pod run under any account of the namespace."""
+
+
+class WorkloadIdentity(ApiModel):
+    """A ServiceAccount whose tokens the application trusts, by a federated credential."""
+
+    service_account_name: ResourceName
+    """Name of a ServiceAccount in the same namespace. It must carry the label
+    `entrasync.dev/runner: "true"`. Runs and checks run under it, without its Kubernetes rights."""
 
 
 class Application(ApiModel):
@@ -37,8 +58,10 @@ class Application(ApiModel):
 
     validations: ClassVar[tuple[dict[str, str], ...]] = (
         rule(
-            "has(self.certificateSecretRef) != has(self.clientSecretSecretRef)",
-            "exactly one of `certificateSecretRef` and `clientSecretSecretRef` must be specified",
+            "[has(self.certificateSecretRef), has(self.clientSecretSecretRef),"
+            " has(self.workloadIdentity)].exists_one(given, given)",
+            "exactly one of `certificateSecretRef`, `clientSecretSecretRef` and `workloadIdentity`"
+            " must be specified",
         ),
     )
 
@@ -48,6 +71,9 @@ class Application(ApiModel):
     """Secret of type kubernetes.io/tls with `tls.crt` and `tls.key`."""
     client_secret_secret_ref: SecretKeyReference | None = None
     """Key of a Secret that holds a client secret."""
+    workload_identity: WorkloadIdentity | None = None
+    """ServiceAccount that proves the application without any Secret; the application needs a
+    federated credential for its issuer and subject, audience `api://AzureADTokenExchange`."""
 
 
 class EntraTenantSpec(ApiModel):
@@ -65,7 +91,11 @@ class EntraTenantSpec(ApiModel):
     application: Application
     """The application that syncs."""
     transport: Transport = Transport.SYNC_SERVICE_V2
-    """How changes travel. Default `SyncServiceV2`: groups of up to 250,000 members."""
+    """How changes travel. Default `SyncServiceV2`: groups of up to 250,000 members, membership as
+    changes. `SyncServiceV1`: up to 50,000, membership as whole lists; for a cloud without V2."""
+    write_quota_percent: Annotated[int, Field(ge=1, le=100)] = 80
+    """Share of the tenant's 7,000 writes in 5 minutes that a sync may use, in per cent; all other
+    writers of the tenant live on the rest. Default 80."""
 
 
 class Company(StatusModel):

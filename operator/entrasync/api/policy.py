@@ -62,18 +62,19 @@ def render_policy() -> list[dict[str, Any]]:
 
 
 def _version_offered() -> dict[str, str]:
-    """V2 never existed in Azure Germany; a custom cloud may offer V1 only."""
+    """V2 never existed in Azure Germany; a custom cloud may offer one version only."""
     return {
         "expression": (
-            f"{_OTHER_CLOUD} || {_TRANSPORT} != 'SyncServiceV2'"
-            " || params.spec.syncService.endpoints.exists(e, e.version == 'V2')"
+            f"{_OTHER_CLOUD} || params.spec.syncService.endpoints.exists(e,"
+            f" 'SyncService' + e.version == {_TRANSPORT})"
         ),
         "messageExpression": (
-            "'`spec.transport` SyncServiceV2 is not offered by AzureCloud '"
+            f"'`spec.transport` ' + {_TRANSPORT} + ' is not offered by AzureCloud '"
             " + params.metadata.name + ' (it offers '"
             " + params.spec.syncService.endpoints.map(e, e.version).join(', ') + ');"
-            " set `spec.cloudRef` to a cloud that offers V2: azure-commercial, azure-us-government,"
-            " azure-us-government-dod or azure-china'"
+            " set `spec.transport` to a version it offers, or `spec.cloudRef` to a cloud that"
+            " offers this one: azure-commercial, azure-us-government, azure-us-government-dod or"
+            " azure-china'"
         ),
         "message": "`spec.transport` is not offered by the cloud in `spec.cloudRef`",
         "reason": "Invalid",

@@ -15,13 +15,36 @@ from entrasync.api.active_directory import ActiveDirectoryStatus
 from entrasync.api.common import StatusModel
 from entrasync.api.directory_sync import BlockedPlan, OrphanCounts, OwnedObjects, PinnedScope
 from entrasync.api.entra_tenant import Company
-from entrasync.api.sync_run import Changes, ObjectError, RequestCounts, SourceRead
+from entrasync.api.sync_run import (
+    Changes,
+    CodeCounts,
+    ObjectError,
+    Pacing,
+    PlanSummary,
+    RequestCounts,
+    SourceRead,
+)
 
 MAX_RESULT_BYTES: Final = 4096
 """Kubernetes keeps at most this much of a container's termination message."""
 
-_DROPPABLE: Final = ("timings", "scopes", "errors", "company", "directory")
-"""Members given up, in this order, until a result fits."""
+_SHORTENED: Final = frozenset({"warnings", "errors"})
+"""Lists of objects, of which the first one tells most."""
+_ALL_OF: Final = "all "
+_GIVEN_UP: Final = (
+    "timings",
+    "scopes",
+    "warnings",
+    "errors",
+    "all warnings",
+    "all errors",
+    "company",
+    "directory",
+    "errorsByCode",
+    "pacing",
+    "plan",
+)
+"""Members given up, in this order, until a result fits; lists of objects first but for one."""
 
 
 class DirectoryFacts(StatusModel):
@@ -66,12 +89,16 @@ class RunResult(StatusModel):
     scope: str | None = None
     endpoint_version: str | None = None
     endpoint_url: str | None = None
-    plan_digest: str | None = None
+    plan: PlanSummary | None = None
     changes: Changes | None = None
     source: SourceRead | None = None
     requests: RequestCounts | None = None
     errors: list[ObjectError] = Field(default_factory=list)
     error_count: int = 0
+    errors_by_code: CodeCounts = Field(default_factory=list)
+    warnings: list[ObjectError] = Field(default_factory=list)
+    warning_count: int = 0
+    pacing: Pacing | None = None
     objects: OwnedObjects | None = None
     orphans: OrphanCounts | None = None
     scopes: list[PinnedScope] = Field(default_factory=list)
@@ -84,15 +111,24 @@ class RunResult(StatusModel):
     tenant_check: CheckOutcome | None = None
     directory_check: CheckOutcome | None = None
 
+    @property
+    def plan_digest(self) -> str | None:
+        """Digest of the plan, `None` when the run ended before there was one."""
+        return None if self.plan is None else self.plan.digest
+
     def to_message(self) -> str:
-        """The result as JSON of at most 4,096 bytes; optional members are dropped until it fits."""
+        """The result as JSON of at most 4,096 bytes.
+
+        Lists of objects are shortened and optional members dropped until it fits.
+        """
         data = self.model_dump(by_alias=True, exclude_none=True, exclude_defaults=False)
+        for name in _GIVEN_UP:
+            if name in _SHORTENED:
+                while len(data[name]) > 1 and not _fits(data):
+                    data[name].pop()
+            elif not _fits(data):
+                data.pop(name.removeprefix(_ALL_OF), None)
         text = _compact(data)
-        for name in _DROPPABLE:
-            if len(text.encode()) <= MAX_RESULT_BYTES:
-                break
-            data.pop(name, None)
-            text = _compact(data)
         if len(text.encode()) > MAX_RESULT_BYTES:
             data["message"] = data["message"].encode()[:512].decode(errors="ignore")
             if "blockedPlan" in data:
@@ -107,6 +143,10 @@ class RunResult(StatusModel):
             return cls.model_validate_json(text)
         except ValueError:
             return None
+
+
+def _fits(data: object) -> bool:
+    return len(_compact(data).encode()) <= MAX_RESULT_BYTES
 
 
 def _compact(data: object) -> str:

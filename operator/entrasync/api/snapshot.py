@@ -26,6 +26,11 @@ SNAPSHOT_FILE: Final = "run.yaml"
 """Key of the ConfigMap, and name of the file, that holds the documents."""
 CONFIG_MAP_FOLDER: Final = "configmaps"
 """Folder beside it that holds mounted ConfigMaps: `configmaps/<name>/<key>`."""
+TOKEN_FILE_VARIABLE: Final = "AZURE_FEDERATED_TOKEN_FILE"  # noqa: S105  - a variable's name
+"""Environment variable that names the file with the token of the pod's ServiceAccount, as Azure's
+own tools read it."""
+TOKEN_AUDIENCE: Final = "api://AzureADTokenExchange"  # noqa: S105  - an address
+"""Audience of that token; the federated credential of the application must name the same."""
 
 _R = TypeVar("_R", bound=Resource)
 

@@ -125,6 +125,13 @@ class PlanSummary(StatusModel):
 
     digest: Annotated[str, Field(max_length=128)] | None = None
     """Digest of the planned changes."""
+    writes: int | None = None
+    """Writes it takes of the tenant's quota: one for each object in a request."""
+    links: int | None = None
+    """Group members that travel in them: V2 sends changes, V1 whole lists."""
+    expected_completion_time: Annotated[str, Field(max_length=64)] | None = None
+    """When the quota lets it be done, as seen when it was made (RFC 3339). The time that the
+    service itself takes comes on top."""
 
 
 class KindChanges(StatusModel):
@@ -196,7 +203,7 @@ class RequestCounts(StatusModel):
 
 
 class ObjectError(StatusModel):
-    """One object the service refused, or that was withheld."""
+    """One object the service refused, took with a reservation, or that was withheld."""
 
     anchor: Annotated[str, Field(max_length=256)] = ""
     """SourceAnchor of the object."""
@@ -204,6 +211,45 @@ class ObjectError(StatusModel):
     """Symbolic code."""
     message: Annotated[str, Field(max_length=512)] = ""
     """Cause and remedy."""
+
+
+class CodeCount(StatusModel):
+    """How many objects one code concerns."""
+
+    code: Annotated[str, Field(max_length=128)]
+    """Symbolic code; `Other` for the rest of very many codes."""
+    count: int = 0
+    """Objects."""
+
+
+CodeCounts = Annotated[
+    list[CodeCount],
+    Field(
+        max_length=32,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["code"]},
+    ),
+]
+
+
+class Pacing(StatusModel):
+    """How a run kept within the tenant's quota of writes."""
+
+    quota: int = 0
+    """Writes the runs of this sync may make in any five minutes: `spec.writeQuotaPercent` of the
+    tenant's 7,000."""
+    paced_time: Annotated[str, Field(max_length=32)] = "0s"
+    """Time the run waited for the quota, for example `4m12s`."""
+    throttled: int = 0
+    """Times the service said that it is busy."""
+    link_write_weight: Annotated[str, Field(max_length=8)] | None = None
+    """Part of a write that a link counts for, for example `0.25`; absent while it counts for
+    nothing. Raised when the service is busy although the quota had room, and lowered again by and
+    by."""
+
+    @property
+    def held_up(self) -> bool:
+        """Whether the run took longer because of the quota."""
+        return self.throttled > 0 or self.paced_time != "0s"
 
 
 class EndpointUsed(StatusModel):
@@ -250,6 +296,15 @@ class SyncRunStatus(StatusModel):
     """The first ten objects in error."""
     error_count: int | None = None
     """Objects in error."""
+    errors_by_code: CodeCounts = Field(default_factory=list)
+    """Objects in error by code, the most frequent code first."""
+    warnings: Annotated[list[ObjectError], Field(max_length=10)] = Field(default_factory=list)
+    """The first ten objects that the service took with a reservation, for example with a value in
+    quarantine."""
+    warning_count: int | None = None
+    """Objects taken with a reservation."""
+    pacing: Pacing | None = None
+    """How it kept within the tenant's quota of writes."""
     timings: (
         Annotated[dict[str, Annotated[str, Field(max_length=32)]], Field(max_length=16)] | None
     ) = None

@@ -13,9 +13,10 @@ from entrasync.api.sync_run import SyncRun, Trigger
 from entrasync.controller import manifests, part_status
 from entrasync.controller.check_times import check_due, request_of
 from entrasync.controller.conditions import ready_changed
-from entrasync.controller.decide import active_run, reference_problem
+from entrasync.controller.decide import active_run
 from entrasync.controller.gateway import Gateway, resource_path
 from entrasync.controller.queue import JOB_LOOK, QUEUE_LOOK
+from entrasync.controller.references import reference_problem
 from entrasync.controller.resources import Resources
 from entrasync.controller.run_status import trigger_of, was_ended
 
@@ -41,7 +42,7 @@ class CheckReconciler:
             return None
         before = tenant.status.model_copy(deep=True) if tenant.status else None
         cloud = self.resources.get(AzureCloud, None, tenant.spec.cloud_ref.name)
-        problem = reference_problem(tenant, cloud)
+        problem = reference_problem(tenant, cloud, self.resources.account_labels(tenant))
         if problem is not None:
             reason, message = problem
             part_status.part_blocked(tenant, reason, message, now)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from entrasync.api.active_directory import ActiveDirectory
-from entrasync.api.azure_cloud import AzureCloud, EndpointVersion
+from entrasync.api.azure_cloud import AzureCloud
 from entrasync.api.directory_sync import DirectorySync, DirectorySyncStatus, SyncMode
 from entrasync.api.entra_tenant import EntraTenant
 from entrasync.api.sync_run import (
@@ -23,6 +23,7 @@ from entrasync.controller.check_times import is_checked
 from entrasync.controller.conditions import FALSE, TRUE, find, unready_for
 from entrasync.controller.durations import parse_time
 from entrasync.controller.reasons import needs_somebody
+from entrasync.controller.references import reference_problem
 from entrasync.controller.schedule import interval_of, next_due, retry_delay
 from entrasync.errors import ConfigurationError
 
@@ -35,6 +36,8 @@ class ObservedSync:
         sync: the DirectorySync.
         tenant: its EntraTenant, `None` when it does not exist.
         cloud: the tenant's AzureCloud, `None` when it does not exist.
+        account_labels: labels of the ServiceAccount its tenant names, `None` when it does not
+            exist.
         directories: its ActiveDirectories by name; absent when they do not exist.
         runs: all SyncRuns of it.
         claimed_by: who else owns the tenant, as `namespace/name`; `None` when nobody does.
@@ -46,6 +49,7 @@ class ObservedSync:
     directories: Mapping[str, ActiveDirectory]
     runs: Sequence[SyncRun]
     claimed_by: str | None = None
+    account_labels: Mapping[str, str] | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -163,9 +167,11 @@ def blocker(observed: ObservedSync, now: dt.datetime) -> Blocked | None:
         )
     if observed.tenant is None or observed.cloud is None:
         return None
-    offered = cloud_problem(observed.tenant, observed.cloud)
-    if offered is not None:
-        return Blocked(offered[0], offered[1], stalled=True)
+    unusable = reference_problem(observed.tenant, observed.cloud, observed.account_labels)
+    if unusable is not None:
+        reason, message = unusable
+        stalled = needs_somebody(reason, _unready_for(observed, now))
+        return Blocked(reason, message, stalled=stalled)
     if observed.sync.spec.mode is SyncMode.APPLY and observed.claimed_by is not None:
         return Blocked(
             "TenantClaimed",
@@ -207,39 +213,6 @@ def missing_reference(observed: ObservedSync) -> str | None:
             " not exist; see `kubectl get azurecloud`"
         )
     return None
-
-
-def cloud_problem(tenant: EntraTenant, cloud: AzureCloud) -> tuple[str, str] | None:
-    """Reason and message when a cloud cannot serve a tenant."""
-    name = cloud.metadata.name
-    if cloud.spec.closed_time is not None:
-        return (
-            "CloudClosed",
-            (
-                f"EntraTenant/{tenant.metadata.name} `spec.cloudRef`: AzureCloud {name} was closed"
-                f" at {cloud.spec.closed_time}; name the cloud the tenant was moved to"
-            ),
-        )
-    if EndpointVersion.V2 not in {e.version for e in cloud.spec.sync_service.endpoints}:
-        return (
-            "EndpointNotOffered",
-            (
-                f"EntraTenant/{tenant.metadata.name} `spec.transport`: AzureCloud {name} does not"
-                " offer SyncServiceV2; name a cloud that does in `spec.cloudRef`"
-            ),
-        )
-    return None
-
-
-def reference_problem(tenant: EntraTenant, cloud: AzureCloud | None) -> tuple[str, str] | None:
-    """Reason and message when a tenant's cloud is not there or cannot serve it."""
-    if cloud is None:
-        name = tenant.spec.cloud_ref.name
-        return (
-            "ReferenceNotFound",
-            f"`spec.cloudRef`: AzureCloud {name} does not exist; see `kubectl get azurecloud`",
-        )
-    return cloud_problem(tenant, cloud)
 
 
 def runs_to_prune(observed: ObservedSync) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from entrasync.api.result import RunResult
-from entrasync.controller.manifests import CONTAINER
+from entrasync.controller.pods import CONTAINER
 
 _JOB_REASONS = {
     "DeadlineExceeded": (

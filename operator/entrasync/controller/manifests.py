@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from typing import Any, Final
 
-from entrasync.api.active_directory import ActiveDirectory, CaProviderType
+from entrasync.api.active_directory import ActiveDirectory
 from entrasync.api.common import API_VERSION, Resource
 from entrasync.api.directory_sync import (
     AccessMode,
@@ -17,7 +16,7 @@ from entrasync.api.directory_sync import (
     StorageType,
 )
 from entrasync.api.entra_tenant import EntraTenant
-from entrasync.api.snapshot import CONFIG_MAP_FOLDER, SNAPSHOT_FILE, Snapshot, dump_snapshot
+from entrasync.api.snapshot import SNAPSHOT_FILE, Snapshot, dump_snapshot
 from entrasync.api.sync_run import (
     GENERATION_ANNOTATION,
     RUN_LABEL,
@@ -27,6 +26,7 @@ from entrasync.api.sync_run import (
     Trigger,
 )
 from entrasync.controller.environment import Environment
+from entrasync.controller.pods import CONTAINER, build_pod
 
 MANAGED_BY: Final = {
     "app.kubernetes.io/managed-by": "entrasync",
@@ -35,16 +35,10 @@ MANAGED_BY: Final = {
 MANAGED_SELECTOR: Final = "app.kubernetes.io/managed-by=entrasync"
 JOB_NAME_LENGTH: Final = 52
 """Pods of a Job get a suffix, and a label holds at most 63 characters."""
-RUNNER_USER: Final = 10001
-CONTAINER: Final = "run"
-CONFIG_PATH: Final = "/etc/entrasync/config"
-SECRETS_PATH: Final = "/etc/entrasync/secrets"
-STATE_PATH: Final = "/var/lib/entrasync"
 EXIT_CONFIGURATION: Final = 2
 DEFAULT_DEADLINE_SECONDS: Final = 86_400
 CHECK_DEADLINE_SECONDS: Final = 300
 TTL_SECONDS: Final = 86_400
-DEFAULT_RESOURCES: Final = {"requests": {"cpu": "100m", "memory": "256Mi"}}
 
 
 def build_sync_run(sync: DirectorySync, name: str, trigger: Trigger) -> dict[str, Any]:
@@ -200,133 +194,23 @@ def build_job(run: SyncRun, snapshot: Snapshot, environment: Environment) -> dic
             },
             "template": {
                 "metadata": {"labels": labels},
-                "spec": _pod(run, snapshot, runner, environment),
-            },
-        },
-    }
-
-
-def _pod(
-    run: SyncRun, snapshot: Snapshot, runner: Runner, environment: Environment
-) -> dict[str, Any]:
-    resources = runner.resources
-    volumes = [_config_volume(run, snapshot), *_secret_volumes(snapshot), _state_volume(snapshot)]
-    return {
-        "restartPolicy": "Never",
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": RUNNER_USER,
-            "runAsGroup": RUNNER_USER,
-            "fsGroup": RUNNER_USER,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [
-            {
-                "name": CONTAINER,
-                "image": environment.runner_image,
-                "imagePullPolicy": environment.pull_policy,
-                "args": [
-                    "run",
-                    "--config",
-                    CONFIG_PATH,
-                    "--secrets",
-                    SECRETS_PATH,
-                    "--state",
-                    STATE_PATH,
-                ],
-                "env": [{"name": "ENTRASYNC_IN_JOB", "value": "1"}],
-                "terminationMessagePolicy": "File",
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "readOnlyRootFilesystem": True,
-                    "capabilities": {"drop": ["ALL"]},
-                },
-                "resources": (
-                    DEFAULT_RESOURCES
-                    if resources is None
-                    else resources.model_dump(by_alias=True, exclude_none=True)
+                "spec": build_pod(
+                    snapshot,
+                    runner,
+                    environment,
+                    config_map=job_name(run),
+                    claim=_kept_in(snapshot),
                 ),
-                "volumeMounts": [
-                    {"name": "config", "mountPath": CONFIG_PATH, "readOnly": True},
-                    *(
-                        {
-                            "name": volume["name"],
-                            "mountPath": f"{SECRETS_PATH}/{volume['secret']['secretName']}",
-                            "readOnly": True,
-                        }
-                        for volume in _secret_volumes(snapshot)
-                    ),
-                    {"name": "state", "mountPath": STATE_PATH},
-                    {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  - a volume of the pod's own
-                ],
-            }
-        ],
-        "volumes": [*volumes, {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}],
+            },
+        },
     }
 
 
-def _config_volume(run: SyncRun, snapshot: Snapshot) -> dict[str, Any]:
-    """The snapshot, and the ConfigMaps that hold CA certificates beside it."""
-    sources: list[dict[str, Any]] = [{"configMap": {"name": job_name(run)}}]
-    for directory in snapshot.directories.values():
-        provider = directory.spec.ca_provider
-        if provider is not None and provider.type is CaProviderType.CONFIG_MAP:
-            path = f"{CONFIG_MAP_FOLDER}/{provider.name}/{provider.key}"
-            items = [{"key": provider.key, "path": path}]
-            sources.append({"configMap": {"name": provider.name, "items": items, "optional": True}})
-    return {"name": "config", "projected": {"sources": sources}}
-
-
-def _secret_volumes(snapshot: Snapshot) -> list[dict[str, Any]]:
-    """One volume per Secret, with only the keys used.
-
-    Optional, because a pod whose required Secret is missing waits without ever saying why; the run
-    itself says `SecretNotFound` instead.
-    """
-    return [
-        {
-            "name": f"secret-{index}",
-            "secret": {
-                "secretName": name,
-                "optional": True,
-                "items": [{"key": key, "path": key} for key in sorted(keys)],
-            },
-        }
-        for index, (name, keys) in enumerate(sorted(_used_secrets(snapshot).items()))
-    ]
-
-
-def _used_secrets(snapshot: Snapshot) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
-
-    def use(name: str, keys: Iterable[str]) -> None:
-        found.setdefault(name, set()).update(keys)
-
-    if snapshot.tenant is not None:
-        application = snapshot.tenant.spec.application
-        if application.certificate_secret_ref is not None:
-            use(application.certificate_secret_ref.name, ("tls.crt", "tls.key"))
-        if application.client_secret_secret_ref is not None:
-            use(
-                application.client_secret_secret_ref.name,
-                (application.client_secret_secret_ref.key,),
-            )
-    for directory in snapshot.directories.values():
-        use(directory.spec.bind_secret_ref.name, ("username", "password"))
-        provider = directory.spec.ca_provider
-        if provider is not None and provider.type is CaProviderType.SECRET:
-            use(provider.name, (provider.key,))
-    return found
-
-
-def _state_volume(snapshot: Snapshot) -> dict[str, Any]:
+def _kept_in(snapshot: Snapshot) -> str | None:
+    """The claim a run's state is kept in; `None` when it is not kept."""
     if snapshot.sync is None or _storage(snapshot.sync).type is StorageType.EPHEMERAL:
-        return {"name": "state", "emptyDir": {}}
-    claim = {"claimName": claim_name(snapshot.sync)}
-    return {"name": "state", "persistentVolumeClaim": claim}
+        return None
+    return claim_name(snapshot.sync)
 
 
 def _storage(sync: DirectorySync) -> Storage:

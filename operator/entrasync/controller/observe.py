@@ -32,8 +32,10 @@ class Observer:
         tenant = self.resources.get(EntraTenant, namespace, sync.spec.target.entra_tenant_ref.name)
         cloud = None
         claimed_by = None
+        account_labels = None
         if tenant is not None:
             cloud = self.resources.get(AzureCloud, None, tenant.spec.cloud_ref.name)
+            account_labels = self.resources.account_labels(tenant)
         if tenant is not None and cloud is not None:
             claimed_by = self.claims.settle(sync, cloud, tenant)
         directories = {}
@@ -55,4 +57,5 @@ class Observer:
             directories=directories,
             runs=runs,
             claimed_by=claimed_by,
+            account_labels=account_labels,
         )

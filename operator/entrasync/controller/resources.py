@@ -40,6 +40,17 @@ class Resources:
         found = self._gateway.get(_path(kind, namespace, name))
         return None if found is None else _parse(kind, found)
 
+    def account_labels(self, tenant: EntraTenant) -> Mapping[str, str] | None:
+        """Labels of the ServiceAccount a tenant names; `None` when it names or there is none."""
+        identity = tenant.spec.application.workload_identity
+        if identity is None:
+            return None
+        namespace = tenant.metadata.namespace or ""
+        found = self._gateway.get(
+            core_path("serviceaccounts", namespace, identity.service_account_name)
+        )
+        return None if found is None else found["metadata"].get("labels", {})
+
     def list(self, kind: type[R], namespace: str | None = None) -> list[R]:
         """All resources of a kind, in one namespace or in all."""
         plural = kind.definition.plural

@@ -11,7 +11,6 @@ from entrasync.api.sync_run import (
     GENERATION_ANNOTATION,
     TRIGGER_LABEL,
     EndpointUsed,
-    PlanSummary,
     RunMode,
     RunPhase,
     SyncRun,
@@ -67,13 +66,17 @@ def run_ended(run: SyncRun, result: RunResult, now: dt.datetime) -> SyncRunStatu
     status.endpoint = (
         EndpointUsed(version=result.endpoint_version) if result.endpoint_version else None
     )
-    status.plan = PlanSummary(digest=result.plan_digest) if result.plan_digest else None
+    status.plan = result.plan
     status.changes = result.changes
     status.totals = totals(result)
     status.source = result.source
     status.requests = result.requests
     status.errors = result.errors[:10]
     status.error_count = result.error_count
+    status.errors_by_code = result.errors_by_code
+    status.warnings = result.warnings[:10]
+    status.warning_count = result.warning_count
+    status.pacing = result.pacing
     status.timings = result.timings
     message = result.message[:MESSAGE_LENGTH]
     if status.phase is RunPhase.SUCCEEDED:

@@ -17,12 +17,13 @@ from entrasync.api.snapshot import Snapshot
 from entrasync.api.sync_run import RunMode, RunPhase, SyncRun, SyncRunStatus
 from entrasync.controller import harvest, manifests, part_status, run_status
 from entrasync.controller.conditions import ready_changed
-from entrasync.controller.decide import active_run, blocker, phase_of, reference_problem
+from entrasync.controller.decide import active_run, blocker, phase_of
 from entrasync.controller.durations import parse_time
 from entrasync.controller.environment import Environment
 from entrasync.controller.gateway import Gateway, core_path, job_path
 from entrasync.controller.observe import Observer
 from entrasync.controller.queue import JOB_LOOK, QUEUE_LOOK
+from entrasync.controller.references import account_problem, reference_problem
 from entrasync.controller.resources import Resources
 from entrasync.controller.sync_status import sync_after_run
 
@@ -102,7 +103,7 @@ class RunReconciler:
             if tenant is None:
                 return None, _not_found("EntraTenant", spec.entra_tenant_ref.name)
             cloud = self.resources.get(AzureCloud, None, tenant.spec.cloud_ref.name)
-            problem = reference_problem(tenant, cloud)
+            problem = reference_problem(tenant, cloud, self.resources.account_labels(tenant))
             return _snapshot(run, tenant=tenant, cloud=cloud), problem
         name = spec.active_directory_ref.name if spec.active_directory_ref else ""
         directory = self.resources.get(ActiveDirectory, namespace, name)
@@ -123,6 +124,11 @@ class RunReconciler:
         problem = blocker(observed, now)
         if problem is not None and run.spec.mode is not RunMode.CHECK:
             return None, (problem.reason, problem.message)
+        if observed.tenant is not None:
+            # a check looks for what is amiss, but works under no account it may not use
+            forbidden = account_problem(observed.tenant, observed.account_labels)
+            if forbidden is not None:
+                return None, forbidden
         alive = [p for p in self._pods_of_sync(sync) if not harvest.pod_has_ended(p)]
         if alive:
             pod = alive[0]["metadata"]["name"]

@@ -33,6 +33,7 @@ SYNC_CONDITIONS: Final = (
     "Stalled",
     "Synchronizing",
     "PlanBlocked",
+    "Throttled",
     "Degraded",
     "Suspended",
 )
@@ -48,6 +49,7 @@ def sync_after_run(sync: DirectorySync, run: SyncRun, result: RunResult) -> Dire
         phase=told.phase,
         reason=result.reason,
         message=result.message[:MESSAGE_LENGTH],
+        throttled=_held_up(result),
         start_time=told.start_time,
         completion_time=told.completion_time,
         generation=generation_of(run, sync.metadata.generation),
@@ -88,6 +90,19 @@ def sync_status(
     return status
 
 
+def _held_up(result: RunResult) -> str | None:
+    """How the tenant's quota held a run up, in a sentence; `None` when it did not."""
+    pacing = result.pacing
+    if pacing is None or not pacing.held_up:
+        return None
+    waited = "" if pacing.paced_time == "0s" else f"it waited {pacing.paced_time} for the"
+    times = "once" if pacing.throttled == 1 else f"{pacing.throttled} times"
+    busy = f"the tenant was busy {times}" if pacing.throttled else ""
+    quota = f"quota of {pacing.quota} writes in 5 minutes (`spec.writeQuotaPercent`)"
+    told = " and ".join(part for part in (waited and f"{waited} {quota}", busy) if part)
+    return f"the last run took longer: {told}"
+
+
 def _sync_conditions(
     sync: DirectorySync, status: DirectorySyncStatus, decision: Decision
 ) -> dict[str, Wanted]:
@@ -102,6 +117,10 @@ def _sync_conditions(
             wanted["Ready"] = Wanted(
                 status=TRUE, reason="InitialSync", message="the first sync is under way"
             )
+    if status.last_run is not None and status.last_run.throttled:
+        wanted["Throttled"] = Wanted(
+            status=TRUE, reason="Throttled", message=status.last_run.throttled
+        )
     if sync.spec.suspend:
         wanted["Suspended"] = Wanted(
             status=TRUE,

@@ -198,7 +198,7 @@ def link_removals(changes: Sequence[PlannedChange]) -> int:
 
 def changes_identity(change: PlannedChange) -> bool:
     """Whether an existing object would get another UPN or primary SMTP address."""
-    if change.action is not Action.UPDATE:
+    if change.action is not Action.UPDATE or change.temporary:
         return False
     new, old = change.message.properties, change.previous
     return any(

@@ -28,9 +28,10 @@ from entrasync.engine.cloud_space import (
     take_read_back,
 )
 from entrasync.engine.containers import FoundScope, find_scope, load_pins, save_pins
+from entrasync.engine.effort import effort_of, pacing_of, plan_summary
 from entrasync.engine.evaluate import Evaluation, EvaluationRules, evaluate
 from entrasync.engine.evidence import EvidenceGatherer
-from entrasync.engine.exporting import Export, ExportTally
+from entrasync.engine.exporting import Export, ExportTally, Traffic
 from entrasync.engine.facts import directory_facts, usable_attributes
 from entrasync.engine.importing import (
     SourceReading,
@@ -41,6 +42,7 @@ from entrasync.engine.importing import (
     usable_cookie,
 )
 from entrasync.engine.inputs import CycleInputs, CycleParts
+from entrasync.engine.memberships import Memberships
 from entrasync.engine.outcome import CycleOutcome, Stopwatch
 from entrasync.engine.plan import CloudObject, Plan, plan_changes, removal_candidates
 from entrasync.engine.report import (
@@ -49,10 +51,18 @@ from entrasync.engine.report import (
     conclude,
     object_errors,
     summarize,
+    take_tally,
 )
 from entrasync.engine.source import SourceObject, SourceTree
-from entrasync.entra.contracts import CompanyConfiguration, SyncObject, SyncObjectType
+from entrasync.entra.batches import MOST_OBJECTS, START_OBJECTS, BatchSize
+from entrasync.entra.contracts import (
+    CompanyConfiguration,
+    SyncObject,
+    SyncObjectType,
+    SyncVersion,
+)
 from entrasync.errors import ConfigurationError
+from entrasync.state.store import META_BATCH_SIZE
 
 log = structlog.get_logger()
 
@@ -97,7 +107,7 @@ class _Cycle:
         exports = self._may_go_on(plan, evaluation, cloud, approvals, _scope_digest(found))
         if exports:
             with self._watch.stage("export"):
-                tally = self._export(plan, evaluation, approvals)
+                tally = self._export(plan, evaluation, approvals, self._memberships(cloud))
             remember_size(self._store, _scope_digest(found), evaluation.in_scope)
             conclude(self._outcome, tally)
         summarize(self._outcome, exported=exports)
@@ -120,6 +130,9 @@ class _Cycle:
         objects: list[SyncObject] = []
         for page in self._parts.client.read_back():
             self._outcome.requests.import_ += 1
+            if page.restart:
+                # what was read belongs to a snapshot the service no longer goes on with
+                objects.clear()
             objects += page.objects
             self._parts.progress("Import", len(objects), None)
         return objects
@@ -221,7 +234,7 @@ class _Cycle:
             # something vanished without a trace: only a full read may find it again
             forget_cookie(self._store)
         outcome = self._outcome
-        outcome.plan, outcome.plan_digest = plan, plan.digest
+        self._tell_effort(plan, cloud)
         outcome.orphans = OrphanCounts(
             users=plan.orphans.get(SyncObjectType.USER, 0),
             groups=plan.orphans.get(SyncObjectType.GROUP, 0),
@@ -230,8 +243,27 @@ class _Cycle:
         previews = self._inputs.mode is SyncMode.PREVIEW
         outcome.changes = changes_of(plan.changes if previews else ())
         object_errors(outcome, evaluation, plan)
-        log.info("planned", changes=len(plan.changes), digest=plan.digest)
         return plan
+
+    def _tell_effort(self, plan: Plan, cloud: dict[str, CloudObject]) -> None:
+        """How many writes the plan takes, and until when at this tenant's quota."""
+        outcome, pacer = self._outcome, self._parts.pacer
+        effort = effort_of(plan.changes, self._max_links, self._memberships(cloud))
+        outcome.plan = plan
+        outcome.summary = plan_summary(plan, effort, pacer, self._parts.clock())
+        outcome.pacing = pacing_of(pacer)
+        log.info(
+            "planned",
+            changes=len(plan.changes),
+            digest=plan.digest,
+            writes=effort.writes,
+            links=effort.links,
+            quota=pacer.quota,
+            expected_completion_time=outcome.summary.expected_completion_time,
+        )
+
+    def _memberships(self, cloud: dict[str, CloudObject]) -> Memberships:
+        return Memberships(cloud, whole=self._inputs.version is SyncVersion.V1)
 
     # --- brakes ----------------------------------------------------------------------------
 
@@ -271,33 +303,56 @@ class _Cycle:
 
     # --- export ----------------------------------------------------------------------------
 
-    def _export(self, plan: Plan, evaluation: Evaluation, approvals: Approvals) -> ExportTally:
+    def _export(
+        self,
+        plan: Plan,
+        evaluation: Evaluation,
+        approvals: Approvals,
+        memberships: Memberships,
+    ) -> ExportTally:
         if plan.adopted:
             with self._store.results() as writer:
                 for anchor in sorted(plan.adopted):
                     desired = evaluation.desired[anchor]
                     writer.changed(anchor, str(desired.object_type), desired.guid, {})
+        traffic = self._traffic()
         export = Export(
             self._parts.client,
             self._store,
             approvals,
             now=self._parts.clock,
-            max_links=self._max_links,
-            cancelled=self._parts.cancelled,
+            traffic=traffic,
+            memberships=memberships,
         )
         try:
             export.send(
                 plan.changes, lambda done, total: self._parts.progress("Export", done, total)
             )
         finally:
-            self._outcome.requests.export = export.tally.requests
-            self._outcome.changes = changes_of(export.tally.done, export.tally)
+            take_tally(self._outcome, export.tally)
+            self._outcome.pacing = pacing_of(traffic.pacer)
+            self._store.put(META_BATCH_SIZE, str(traffic.size.objects))
         if export.tally.requests:
             self._parts.progress("Confirm", 0, 1)
             successful = len(export.tally.done)
             self._parts.client.finalize_export(successful + export.tally.error_count, successful)
             self._parts.progress("Confirm", 1, 1)
         return export.tally
+
+    def _traffic(self) -> Traffic:
+        parts = self._parts
+        learnt = self._store.get(META_BATCH_SIZE)
+        return Traffic(
+            pacer=parts.pacer,
+            size=BatchSize(
+                parts.monotonic,
+                start=START_OBJECTS if learnt is None else int(learnt),
+                most=min(MOST_OBJECTS, parts.pacer.quota),
+            ),
+            max_links=self._max_links,
+            cancelled=parts.cancelled,
+            waiting=parts.waiting,
+        )
 
     def _owned_objects(self) -> OwnedObjects:
         counts = self._store.owned_counts()

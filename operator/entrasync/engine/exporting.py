@@ -4,57 +4,29 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
-from typing import Final, Protocol
+from typing import Final
 
-from entrasync.api.sync_run import ObjectError
 from entrasync.engine.approvals import Approvals
 from entrasync.engine.brakes import Spent, changes_identity
 from entrasync.engine.cloud_space import distrust_cloud_space
+from entrasync.engine.delivery import Delivered, Delivery, Exporter, Traffic
 from entrasync.engine.flows import MANAGER
+from entrasync.engine.memberships import Memberships
 from entrasync.engine.plan import Action, PlannedChange
-from entrasync.entra.batches import plan_batches
-from entrasync.entra.contracts import ObjectResult, SyncObject, SyncObjectType
-from entrasync.entra.object_errors import OBJECT_ERRORS, error_code, explain
-from entrasync.state.store import ResultWriter, Store
+from entrasync.engine.releases import UNIQUE_KEYS
+from entrasync.engine.tally import ExportTally
+from entrasync.entra.batches import adaptive_batches, references
+from entrasync.entra.contracts import KEY_MEMBER, ObjectResult, SyncObject, SyncObjectType
+from entrasync.state.store import META_PACING, ResultWriter, Store
+
+__all__ = ["Export", "ExportTally", "Exporter", "Traffic", "spent_by", "spent_since"]
 
 _DELETIONS: Final = "deletions:"
 _IDENTITY: Final = "identity-changes"
 _LINK_REMOVALS: Final = "link-removals"
-_KEPT_ERRORS: Final = 10
-
-
-class Exporter(Protocol):
-    """What an export needs of the sync service's client."""
-
-    def provision(self, objects: Sequence[SyncObject]) -> Sequence[ObjectResult]:
-        """Sends one batch; one result for each object, in the same order."""
-        ...
-
-
-@dataclass(slots=True, kw_only=True)
-class ExportTally:
-    """What an export did so far.
-
-    Attributes:
-        done: changes the service took; of links, those of the batches that went through.
-        failed: objects refused, by kind.
-        links_failed: links refused.
-        errors: the first ten refusals.
-        error_count: all refusals.
-        requests: calls made.
-        cancelled: whether it was ended early.
-    """
-
-    done: list[PlannedChange] = field(default_factory=list)
-    failed: Counter[SyncObjectType] = field(default_factory=Counter)
-    links_failed: int = 0
-    errors: list[ObjectError] = field(default_factory=list)
-    error_count: int = 0
-    requests: int = 0
-    cancelled: bool = False
 
 
 class Export:
@@ -65,8 +37,8 @@ class Export:
         store: the state.
         approvals: struck off as changes are done; what they cover does not count in the window.
         now: clock.
-        max_links: most links of one request.
-        cancelled: whether to end after the current batch.
+        traffic: how much is sent at a time, and how fast.
+        memberships: how links travel; `None` to send them as they are planned.
     """
 
     def __init__(
@@ -76,44 +48,88 @@ class Export:
         approvals: Approvals,
         *,
         now: Callable[[], dt.datetime],
-        max_links: int,
-        cancelled: Callable[[], bool],
+        traffic: Traffic,
+        memberships: Memberships | None = None,
     ) -> None:
-        self._exporter = exporter
         self._store = store
         self._approvals = approvals
         self._now = now
-        self._max_links = max_links
-        self._cancelled = cancelled
+        self._traffic = traffic
+        self._memberships = memberships
         self._refused: set[str] = set()
+        """Who could not be added."""
+        self._failed: set[str] = set()
+        """Who was refused anything."""
+        self._let_go: dict[str, PlannedChange] = {}
         self.tally = ExportTally()
+        self._delivery = Delivery(exporter, store, traffic, self.tally)
 
     def send(
         self, changes: Sequence[PlannedChange], progress: Callable[[int, int], None]
     ) -> ExportTally:
-        """Sends all changes in their order, each phase in batches of its own.
+        """Sends all changes in their order, each step of a phase in batches of its own.
 
         Raises:
             TransientError: a call failed; what it may have done is read back by the next run.
         """
         total, sent = len(changes), 0
         progress(0, total)
-        for _, of_phase in groupby(changes, key=lambda change: change.phase):
+        for _, of_phase in groupby(changes, key=lambda each: (each.phase, each.step)):
             planned = list(of_phase)
-            phase = [each for each in map(self._sendable, planned) if each is not None]
-            by_anchor = {change.message.source_anchor: change for change in phase}
-            messages = [change.message for change in phase]
-            told = 0
-            for batch in plan_batches(messages, max_links=self._max_links):
-                if self._cancelled():
-                    self.tally.cancelled = True
-                    return self.tally
-                self._send_batch(batch, by_anchor)
-                told = min(told + len(batch), len(planned))
-                progress(sent + told, total)
+            self._send_phase(planned, lambda told, before=sent: progress(before + told, total))  # type: ignore[misc]  # binds the loop
+            if self.tally.cancelled:
+                return self.tally
             sent += len(planned)
+        self._give_back()
         progress(total, total)
         return self.tally
+
+    def _send_phase(self, planned: Sequence[PlannedChange], told: Callable[[int], None]) -> None:
+        phase = [each for each in map(self._sendable, planned) if each is not None]
+        covered = [each for each in planned if self._approvals.covers(each)]
+        self._send_messages(phase, frozenset(e.message.source_anchor for e in covered), told)
+        if self.tally.cancelled:
+            return
+        # what was let through as one change may have gone in several, none of which is known
+        gone = {each.message.source_anchor for each in phase} - self._failed
+        self._approvals.strike([e for e in covered if e.message.source_anchor in gone])
+
+    def _send_messages(
+        self,
+        phase: Sequence[PlannedChange],
+        covered: frozenset[str],
+        told: Callable[[int], None],
+    ) -> None:
+        by_anchor = {change.message.source_anchor: change for change in phase}
+        messages = [self._message(change) for change in phase]
+        if not messages:
+            return
+        objects, links, sent = len(messages), sum(map(references, messages)), 0
+        batches = adaptive_batches(messages, lambda: self._delivery.limits(objects, links))
+        for batch in batches:
+            for delivered in self._delivery.deliver(batch):
+                self._take(delivered, by_anchor, covered)
+            if self.tally.cancelled:
+                return
+            objects = max(1, objects - len(batch))
+            links -= sum(map(references, batch))
+            sent += len(batch)
+            told(min(sent, len(messages)))
+
+    def _message(self, change: PlannedChange) -> SyncObject:
+        return change.message if self._memberships is None else self._memberships.message(change)
+
+    def _give_back(self) -> None:
+        """Restores what objects let go for a moment when their own change was refused.
+
+        Nobody is left with a temporary name for longer than need be; what was taken meanwhile
+        stays taken, and the next run tries the change again.
+        """
+        back = [
+            replace(change, message=replace(change.message, properties=change.previous))
+            for change in self._let_go.values()
+        ]
+        self._send_messages(back, frozenset(), lambda _: None)
 
     def _sendable(self, change: PlannedChange) -> PlannedChange | None:
         """What of a change can be sent when some objects could not be added.
@@ -122,63 +138,67 @@ class Export:
         request that names what does not exist.
         """
         refused = self._refused
-        if not refused or change.action is Action.DELETE:
-            return change
-        message = change.message
-        if message.source_anchor in refused or message.properties.get(MANAGER) in refused:
-            return None
-        links = tuple(link for link in message.links if not (link.add and link.anchor in refused))
-        if len(links) == len(message.links):
-            return change
-        return _part_of(change, replace(message, links=links)) if links else None
+        if refused and change.action is not Action.DELETE:
+            message = change.message
+            if message.source_anchor in refused or message.properties.get(MANAGER) in refused:
+                return None
+            links = tuple(
+                link for link in message.links if not (link.add and link.anchor in refused)
+            )
+            if len(links) != len(message.links):
+                if not links:
+                    return None
+                change = replace(change, message=replace(message, links=links))
+        return change if self._memberships is None else self._memberships.sendable(change)
 
-    def _send_batch(self, batch: Sequence[SyncObject], planned: dict[str, PlannedChange]) -> None:
-        self._store.record_intent(each.source_anchor for each in batch)
-        results = self._exporter.provision(batch)
-        self.tally.requests += 1
+    def _take(
+        self,
+        delivered: Delivered,
+        planned: Mapping[str, PlannedChange],
+        covered: frozenset[str],
+    ) -> None:
+        """Records what the service said of a batch."""
         done: list[PlannedChange] = []
         with self._store.results() as writer:
-            for message, result in zip(batch, results, strict=True):
+            for message, result in zip(*delivered, strict=True):
                 change = _part_of(planned[message.source_anchor], message)
                 if result.success:
                     _record(writer, change)
                     done.append(change)
-                else:
+                    self._note_values(change)
+                    if result.description:
+                        self.tally.warn(change, result)
+                elif not change.temporary:
                     self._count_failure(change, result)
             # with the results, so that a run killed here spends no less than it did
-            self._store.spend(self._now(), spent_by(done, self._approvals))
+            counting = [each for each in done if each.message.source_anchor not in covered]
+            self._store.spend(self._now(), spent_by(counting))
+            self._store.put(META_PACING, self._traffic.pacer.memory())
             self._approvals.strike(done)
         self.tally.done += done
+        if self._memberships is not None:
+            self._memberships.note(done)
+
+    def _note_values(self, change: PlannedChange) -> None:
+        anchor = change.message.source_anchor
+        if change.temporary and anchor not in self._let_go:
+            self._let_go[anchor] = change
+        elif not UNIQUE_KEYS.isdisjoint(change.message.properties):
+            self._let_go.pop(anchor, None)
 
     def _count_failure(self, change: PlannedChange, result: ObjectResult) -> None:
-        tally = self.tally
-        if change.action is Action.LINKS:
-            tally.links_failed += len(change.message.links)
-        else:
-            tally.failed[change.message.object_type] += 1
+        self.tally.refuse(change, result)
+        self._failed.add(change.message.source_anchor)
         if change.action is Action.ADD:
             self._refused.add(change.message.source_anchor)
         if change.action in {Action.DELETE, Action.LINKS}:
             # both name only what was thought to be there
             distrust_cloud_space(self._store)
-        tally.error_count += 1
-        if len(tally.errors) < _KEPT_ERRORS:
-            tally.errors.append(_object_error(change.message.source_anchor, result))
-
-
-def _object_error(anchor: str, result: ObjectResult) -> ObjectError:
-    """A refusal with cause and remedy; of an unknown one the service's own words as well."""
-    code = error_code(result.code, result.description)
-    help_ = explain(code)
-    told = [help_.cause, help_.remedy]
-    if code not in OBJECT_ERRORS and result.description:
-        told.insert(1, result.description)
-    return ObjectError(anchor=anchor, code=code[:128], message=" ".join(told)[:512])
 
 
 def _part_of(change: PlannedChange, message: SyncObject) -> PlannedChange:
     """The change itself, or the part of its links that one batch carries."""
-    if message == change.message:
+    if message == change.message or KEY_MEMBER in message.properties:
         return change
     return replace(change, message=message)
 
@@ -199,12 +219,10 @@ def _record(writer: ResultWriter, change: PlannedChange) -> None:
         )
 
 
-def spent_by(changes: Iterable[PlannedChange], approvals: Approvals) -> dict[str, int]:
-    """What changes count against the window; not those a person let through."""
+def spent_by(changes: Iterable[PlannedChange]) -> dict[str, int]:
+    """What changes count against the window."""
     counts: Counter[str] = Counter()
     for change in changes:
-        if approvals.covers(change):
-            continue
         if change.action is Action.DELETE:
             counts[_DELETIONS + change.message.object_type] += 1
         elif change.action is Action.LINKS:

@@ -14,7 +14,8 @@ from entrasync.directory.session import DirectorySession
 from entrasync.engine.brakes import SafetyLimits
 from entrasync.engine.containers import ScopeSpec
 from entrasync.engine.exporting import Exporter
-from entrasync.entra.contracts import CompanyConfiguration, ReadBackPage
+from entrasync.entra.contracts import CompanyConfiguration, ReadBackPage, SyncVersion
+from entrasync.entra.pacing import Pacer
 from entrasync.state.store import Store
 
 
@@ -48,6 +49,8 @@ class CycleInputs:
         remembered: pins that the sync's status remembers.
         anchor_source: where anchors come from.
         max_group_members: most members the endpoint takes.
+        version: whether memberships are sent as changes (V2) or as whole lists (V1).
+        write_quota_percent: share of the tenant's writes that may be used.
         limits: brakes.
         window: time the brakes sum over.
         approved: digests of braked changes a person let through.
@@ -62,6 +65,8 @@ class CycleInputs:
     remembered: tuple[PinnedScope, ...]
     anchor_source: AnchorSource
     max_group_members: int
+    version: SyncVersion
+    write_quota_percent: int
     limits: SafetyLimits
     window: dt.timedelta
     approved: tuple[str, ...]
@@ -75,16 +80,20 @@ class CycleParts:
         session_factory: opens the directory.
         client: the sync service.
         store: the state.
+        pacer: keeps within the tenant's quota of writes.
         clock: the time, in UTC.
         monotonic: seconds, for timings.
         progress: told stage, steps done and all steps, `None` when not known.
         cancelled: whether to end after the current batch.
+        waiting: told the seconds still to wait for the quota, about once a second.
     """
 
     session_factory: Callable[[], AbstractContextManager[DirectorySession]]
     client: SyncService
     store: Store
+    pacer: Pacer
     clock: Callable[[], dt.datetime]
     monotonic: Callable[[], float]
     progress: Callable[[str, int, int | None], None]
     cancelled: Callable[[], bool] = lambda: False
+    waiting: Callable[[float], None] = lambda _: None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,7 +11,14 @@ from typing import Final, Literal
 from entrasync.api.directory_sync import BlockedPlan, OrphanCounts, OwnedObjects, PinnedScope
 from entrasync.api.entra_tenant import Company
 from entrasync.api.result import DirectoryFacts
-from entrasync.api.sync_run import Changes, ObjectError, RequestCounts, SourceRead
+from entrasync.api.sync_run import (
+    Changes,
+    ObjectError,
+    Pacing,
+    PlanSummary,
+    RequestCounts,
+    SourceRead,
+)
 from entrasync.engine.plan import Plan
 
 OutcomeName = Literal["Succeeded", "SucceededWithErrors", "Blocked", "Cancelled"]
@@ -30,12 +38,16 @@ class CycleOutcome:
         message: a sentence for people.
         scope: what was read: `Delta` or `Full`.
         plan: the plan; `None` when it ended before.
-        plan_digest: names the plan.
+        summary: the plan's digest, what it costs, when it expects to be done.
         changes: what was changed, or with Preview would be.
         source: what was read.
         requests: calls to the sync service.
-        errors: the first ten objects in error.
-        error_count: all of them.
+        errors: objects in error.
+        error_count: all of them, also where there are more than are kept.
+        errors_by_code: all of them by code.
+        warnings: objects that the service took with a reservation.
+        warning_count: all of them.
+        pacing: how the run kept within the tenant's quota; `None` when it ended before a plan.
         objects: what is owned now.
         orphans: synced objects of the tenant that are not ours.
         scopes: containers of the scope.
@@ -52,12 +64,16 @@ class CycleOutcome:
     message: str = ""
     scope: str | None = None
     plan: Plan | None = None
-    plan_digest: str | None = None
+    summary: PlanSummary | None = None
     changes: Changes | None = None
     source: SourceRead | None = None
     requests: RequestCounts = field(default_factory=RequestCounts)
     errors: list[ObjectError] = field(default_factory=list)
     error_count: int = 0
+    errors_by_code: Counter[str] = field(default_factory=Counter)
+    warnings: list[ObjectError] = field(default_factory=list)
+    warning_count: int = 0
+    pacing: Pacing | None = None
     objects: OwnedObjects | None = None
     orphans: OrphanCounts | None = None
     scopes: tuple[PinnedScope, ...] = ()

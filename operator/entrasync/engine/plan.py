@@ -5,16 +5,25 @@ Only what is owned is ever deleted, and only with evidence that it is gone from 
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import IntEnum, StrEnum
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Final
 
+from entrasync.engine.changes import (
+    KIND_NAMES,
+    Action,
+    ChangeCounts,
+    CloudObject,
+    Phase,
+    PlannedChange,
+    count_changes,
+    digest_of,
+)
 from entrasync.engine.evaluate import DesiredObject, Evaluation
 from entrasync.engine.flows import MANAGER
+from entrasync.engine.releases import UNIQUE_KEYS, Move, order_releases
 from entrasync.entra.contracts import (
     LinkChange,
     PropertyValue,
@@ -22,34 +31,22 @@ from entrasync.entra.contracts import (
     SyncObjectType,
     SyncOperation,
 )
-from entrasync.state.rows import to_storable
 
-KIND_NAMES: Final = {
-    SyncObjectType.USER: "users",
-    SyncObjectType.GROUP: "groups",
-    SyncObjectType.CONTACT: "contacts",
-}
-
-
-@dataclass(slots=True, frozen=True, kw_only=True)
-class CloudObject:
-    """What we know the cloud holds.
-
-    Attributes:
-        anchor: its SourceAnchor.
-        object_type: user, group or contact.
-        guid: objectGUID of the source it came from; `None` while it is not owned.
-        properties: as last exported or read back, by the service's names in our spelling.
-        members: SourceAnchors of its members.
-        owned: whether this sync exported or adopted it.
-    """
-
-    anchor: str
-    object_type: SyncObjectType
-    guid: str | None
-    properties: Mapping[str, PropertyValue]
-    members: frozenset[str] = frozenset()
-    owned: bool = False
+__all__ = [
+    "KIND_NAMES",
+    "REMOVING",
+    "Action",
+    "ChangeCounts",
+    "CloudObject",
+    "Evidence",
+    "Phase",
+    "Plan",
+    "PlannedChange",
+    "count_changes",
+    "digest_of",
+    "plan_changes",
+    "removal_candidates",
+]
 
 
 class Evidence(StrEnum):
@@ -62,62 +59,6 @@ class Evidence(StrEnum):
 
 
 REMOVING: Final = frozenset({Evidence.DELETED, Evidence.OUT_OF_SCOPE})
-
-
-class Phase(IntEnum):
-    """Order of export: releases first, then objects, then what refers to them."""
-
-    DELETIONS = 0
-    USERS = 1
-    CONTACTS = 2
-    GROUPS = 3
-    REFERENCES = 4
-    LINKS = 5
-
-
-class Action(StrEnum):
-    """What happens to an object."""
-
-    ADD = "add"
-    UPDATE = "update"
-    DELETE = "delete"
-    LINKS = "links"
-
-
-@dataclass(slots=True, frozen=True, kw_only=True)
-class PlannedChange:
-    """One change of one object.
-
-    Attributes:
-        phase: when it is sent.
-        action: what it does.
-        message: what is sent.
-        guid: objectGUID of the source, `None` where there is none left.
-        previous: values that the update replaces, for the brakes.
-    """
-
-    phase: Phase
-    action: Action
-    message: SyncObject
-    guid: str | None
-    previous: Mapping[str, PropertyValue] = field(default_factory=dict)
-
-    def canonical(self) -> str:
-        """One line that says exactly what this changes, the same every time."""
-        return json.dumps(
-            [
-                self.action,
-                self.message.object_type,
-                self.message.source_anchor,
-                {
-                    key: to_storable(self.message.properties[key])
-                    for key in sorted(self.message.properties)
-                },
-                sorted([link.anchor, link.add] for link in self.message.links),
-            ],
-            separators=(",", ":"),
-            ensure_ascii=False,
-        )
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -140,14 +81,6 @@ class Plan:
     def digest(self) -> str:
         """`sha256:...` over all changes, whatever their order."""
         return digest_of(self.changes)
-
-
-def digest_of(changes: Iterable[PlannedChange]) -> str:
-    """`sha256:...` over changes, whatever their order."""
-    total = hashlib.sha256()
-    for line in sorted(change.canonical() for change in changes):
-        total.update(line.encode() + b"\n")
-    return f"sha256:{total.hexdigest()}"
 
 
 def removal_candidates(
@@ -187,7 +120,6 @@ def plan_changes(
     untouched = _links_to_leave(evaluation, cloud) | unaccounted | removed
     for anchor in sorted(evaluation.desired):
         changes += _object_changes(evaluation.desired[anchor], cloud.get(anchor), untouched)
-    changes.sort(key=lambda change: (change.phase, change.message.source_anchor))
     orphans = Counter(
         found.object_type
         for anchor, found in cloud.items()
@@ -197,10 +129,62 @@ def plan_changes(
         anchor for anchor in evaluation.desired if anchor in cloud and not cloud[anchor].owned
     )
     return Plan(
-        changes=tuple(changes),
+        changes=_in_order(changes, cloud),
         adopted=adopted,
         unaccounted=frozenset(unaccounted),
         orphans=dict(orphans),
+    )
+
+
+def _in_order(
+    changes: Iterable[PlannedChange], cloud: Mapping[str, CloudObject]
+) -> tuple[PlannedChange, ...]:
+    """Changes as they are sent: no value is taken before whoever holds it has let go.
+
+    Within a phase creations come first, then the rest by anchor.
+    """
+    others: list[PlannedChange] = []
+    moving: dict[str, PlannedChange] = {}
+    for change in changes:
+        if UNIQUE_KEYS.isdisjoint(change.message.properties):
+            others.append(change)
+        else:
+            moving[change.message.source_anchor] = change
+    order = order_releases(_move(change, cloud) for change in moving.values())
+    others += [_for_a_moment(moving[anchor], let_go) for anchor, let_go in order.temporary.items()]
+    for anchor, step in order.steps.items():
+        moving[anchor] = replace(moving[anchor], phase=Phase.RELEASES, step=step)
+    ordered = [*others, *moving.values()]
+    ordered.sort(
+        key=lambda change: (
+            change.phase,
+            change.step,
+            change.action is not Action.ADD,
+            change.message.source_anchor,
+        )
+    )
+    return tuple(ordered)
+
+
+def _move(change: PlannedChange, cloud: Mapping[str, CloudObject]) -> Move:
+    known = cloud.get(change.message.source_anchor)
+    before = {} if known is None else known.properties
+    return Move(
+        anchor=change.message.source_anchor,
+        phase=change.phase,
+        before=before,
+        after={**before, **change.message.properties},
+    )
+
+
+def _for_a_moment(change: PlannedChange, properties: Mapping[str, PropertyValue]) -> PlannedChange:
+    """What frees the values of an object until its own change follows."""
+    return replace(
+        change,
+        phase=Phase.RELEASES,
+        message=replace(change.message, properties=dict(properties)),
+        previous={key: change.previous[key] for key in properties},
+        temporary=True,
     )
 
 
@@ -311,27 +295,3 @@ def _link_changes(
         [LinkChange(anchor=anchor, add=False) for anchor in gone]
         + [LinkChange(anchor=anchor, add=True) for anchor in added]
     )
-
-
-@dataclass(slots=True, kw_only=True)
-class ChangeCounts:
-    """Objects changed, by kind and action, and links; the same object counts once an action."""
-
-    objects: Counter[tuple[SyncObjectType, Action]] = field(default_factory=Counter)
-    links_added: int = 0
-    links_removed: int = 0
-
-
-def count_changes(changes: Sequence[PlannedChange]) -> ChangeCounts:
-    """Counts changes as a person would: an object whose manager follows later changed once."""
-    counts = ChangeCounts()
-    seen: set[str] = set()
-    for change in changes:
-        if change.action is Action.LINKS:
-            added = sum(link.add for link in change.message.links)
-            counts.links_added += added
-            counts.links_removed += len(change.message.links) - added
-        elif change.message.source_anchor not in seen:
-            seen.add(change.message.source_anchor)
-            counts.objects[change.message.object_type, change.action] += 1
-    return counts

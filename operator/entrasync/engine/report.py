@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
+import structlog
+
 from entrasync.api.entra_tenant import Company
-from entrasync.api.sync_run import Changes, KindChanges, LinkChanges, ObjectError
+from entrasync.api.sync_run import Changes, CodeCount, KindChanges, LinkChanges, ObjectError
 from entrasync.engine.evaluate import Evaluation
-from entrasync.engine.exporting import ExportTally
 from entrasync.engine.outcome import EXPORT_ERRORS, OBJECTS_UNACCOUNTED, CycleOutcome
 from entrasync.engine.plan import Action, Plan, PlannedChange, count_changes
+from entrasync.engine.tally import ExportTally
 from entrasync.entra.contracts import CompanyConfiguration, SyncObjectType
 
-_SHOWN: Final = 10
+log = structlog.get_logger()
+
+_MOST_CODES: Final = 20
+"""Codes that are counted one by one in a status."""
+_OTHER_CODES: Final = "Other"
 
 
 def company_of(configuration: CompanyConfiguration) -> Company:
@@ -51,7 +58,7 @@ def changes_of(changes: Iterable[PlannedChange], tally: ExportTally | None = Non
 
 
 def object_errors(outcome: CycleOutcome, evaluation: Evaluation, plan: Plan) -> None:
-    """Lists what is withheld or unaccounted for; neither stops the rest."""
+    """Lists what is withheld or unaccounted for, all of it in the log; neither stops the rest."""
     errors = [
         ObjectError(anchor=each.anchor, code=each.reason, message=each.message)
         for each in evaluation.withheld
@@ -65,7 +72,12 @@ def object_errors(outcome: CycleOutcome, evaluation: Evaluation, plan: Plan) -> 
         for anchor in sorted(plan.unaccounted)
     ]
     outcome.error_count = len(errors)
-    outcome.errors = errors[:_SHOWN]
+    outcome.errors = errors
+    outcome.errors_by_code = Counter(each.code for each in errors)
+    for each in errors:
+        log.warning(
+            "object_left_as_it_is", anchor=each.anchor, code=each.code, message=each.message
+        )
     if errors:
         outcome.outcome = "SucceededWithErrors"
         outcome.reason = OBJECTS_UNACCOUNTED if plan.unaccounted else errors[0].code
@@ -97,19 +109,45 @@ def summarize(outcome: CycleOutcome, *, exported: bool) -> None:
     told = ", ".join(parts) or "nothing had changed"
     if parts and not exported:
         told = f"would be exported: {told}"
-    outcome.message = f"{outcome.message} {told}".strip()
+    outcome.message = f"{outcome.message} {told}{_warned(outcome)}".strip()
+
+
+def take_tally(outcome: CycleOutcome, tally: ExportTally) -> None:
+    """Adds what an export did, also when it did not come to its end."""
+    outcome.requests.export = tally.requests
+    outcome.changes = changes_of(tally.done, tally)
+    outcome.errors = [*tally.errors, *outcome.errors]
+    outcome.error_count += tally.error_count
+    outcome.errors_by_code += tally.errors_by_code
+    outcome.warnings = [*tally.warnings]
+    outcome.warning_count = tally.warning_count
 
 
 def conclude(outcome: CycleOutcome, tally: ExportTally) -> None:
-    """Adds what the export was refused."""
-    outcome.errors = [*tally.errors, *outcome.errors][:_SHOWN]
-    outcome.error_count += tally.error_count
+    """Says how a run ended, by what an export was refused."""
     if tally.error_count:
         outcome.outcome, outcome.reason = "SucceededWithErrors", EXPORT_ERRORS
         outcome.message = (
             f"the service refused {tally.error_count} objects, see errors; they are tried again"
-            " with every run"
+            f" with every run{_warned(outcome)}"
         )
     if tally.cancelled:
         outcome.outcome, outcome.reason = "Cancelled", "Cancelled"
         outcome.message = "it was asked to end; the next run goes on where it stopped"
+
+
+def code_counts(errors_by_code: Counter[str]) -> list[CodeCount]:
+    """Errors by code as status shows them: the most frequent first, a very long tail in sum."""
+    named = [each for each in errors_by_code.items() if each[0] != _OTHER_CODES]
+    ordered = sorted(named, key=lambda each: (-each[1], each[0]))
+    told = [CodeCount(code=code, count=count) for code, count in ordered[:_MOST_CODES]]
+    rest = errors_by_code[_OTHER_CODES] + sum(count for _, count in ordered[_MOST_CODES:])
+    return [*told, CodeCount(code=_OTHER_CODES, count=rest)] if rest else told
+
+
+def _warned(outcome: CycleOutcome) -> str:
+    count = outcome.warning_count
+    if not count:
+        return ""
+    objects = "1 object was" if count == 1 else f"{count} objects were"
+    return f"; {objects} taken with a reservation, see warnings"

@@ -11,6 +11,7 @@ from entrasync.api.sync_run import RunMode, RunScope
 from entrasync.engine.brakes import Limit, SafetyLimits
 from entrasync.engine.containers import ScopeSpec
 from entrasync.engine.inputs import CycleInputs
+from entrasync.entra.contracts import SyncVersion
 from entrasync.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -43,9 +44,21 @@ def effective_scope(snapshot: Snapshot, asked: str | None) -> RunScope | None:
 
 
 def cycle_inputs(
-    snapshot: Snapshot, *, mode: SyncMode, scope: RunScope | None, max_group_members: int
+    snapshot: Snapshot,
+    *,
+    mode: SyncMode,
+    scope: RunScope | None,
+    max_group_members: int,
+    version: SyncVersion = SyncVersion.V2,
 ) -> CycleInputs:
     """Resolves defaults.
+
+    Args:
+        snapshot: the resources of the run.
+        mode: what it may do.
+        scope: what it reads, `None` for what it finds necessary.
+        max_group_members: most members the endpoint takes.
+        version: of the endpoint.
 
     Raises:
         ConfigurationError: the files hold no DirectorySync.
@@ -73,6 +86,8 @@ def cycle_inputs(
             else spec.source_anchor.from_
         ),
         max_group_members=max_group_members,
+        version=version,
+        write_quota_percent=tenant.spec.write_quota_percent,
         limits=safety_limits(spec.safety),
         window=_window(spec.safety),
         approved=tuple(each for each in (spec.approved_plan, run_approval) if each),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from entrasync.engine.plan import Action
 
 if TYPE_CHECKING:
+    from entrasync.api.sync_run import Pacing, PlanSummary
     from entrasync.engine.outcome import CycleOutcome
     from entrasync.engine.plan import PlannedChange
 
@@ -30,7 +31,23 @@ def render_plan(outcome: CycleOutcome, *, names: bool) -> str:
         dn = outcome.names.get(change.message.source_anchor)
         lines.append(f"{line}  ({dn})" if names and dn is not None else line)
     lines.append(f"Plan {outcome.plan.digest}")
+    if outcome.summary is not None:
+        lines.append(f"It takes {effort_text(outcome.summary, outcome.pacing)}")
     return "\n".join(lines) + "\n"
+
+
+def effort_text(plan: PlanSummary, pacing: Pacing | None) -> str:
+    """What a plan costs, in words."""
+    told = [_counted(plan.writes or 0, "write"), _counted(plan.links or 0, "link")]
+    if pacing is not None:
+        told.append(f"at {pacing.quota} writes in 5 minutes")
+    if plan.expected_completion_time is not None:
+        told.append(f"expected to be done at {plan.expected_completion_time}")
+    return ", ".join(told)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _describe(change: PlannedChange) -> str:
@@ -40,5 +57,6 @@ def _describe(change: PlannedChange) -> str:
         added = sum(link.add for link in message.links)
         return f"{what}: {added} members added, {len(message.links) - added} removed"
     if change.action is Action.UPDATE:
-        return f"{what}: {', '.join(sorted(message.properties))}"
+        keys = ", ".join(sorted(message.properties))
+        return f"{what}: {keys}{' for a moment, to free them' if change.temporary else ''}"
     return what

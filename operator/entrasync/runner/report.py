@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 from entrasync.api.result import RunResult
 from entrasync.errors import BlockedError, ConfigurationError, EntrasyncError
+from entrasync.runner.plan_text import effort_text
 
 if TYPE_CHECKING:
-    from entrasync.api.sync_run import KindChanges
+    from collections.abc import Sequence
+
+    from entrasync.api.sync_run import KindChanges, ObjectError
 
 
 class ExitCode(IntEnum):
@@ -82,13 +85,29 @@ def write_termination_message(result: RunResult, path: Path) -> None:
         file.write(result.to_message())
 
 
-def render_text(result: RunResult) -> str:
-    """The result for a person at a terminal."""
+def render_text(
+    result: RunResult,
+    *,
+    errors: Sequence[ObjectError] | None = None,
+    warnings: Sequence[ObjectError] | None = None,
+) -> str:
+    """The result for a person at a terminal.
+
+    Args:
+        result: of a run.
+        errors: objects in error, where more of them are known than the result holds.
+        warnings: objects taken with a reservation, likewise.
+    """
     lines = [f"{result.outcome}: {result.reason}"]
     if result.message:
         where = f"{result.resource} " if result.resource else ""
         lines.append(f"  {where}{result.message}")
-    lines += [*_render_checks(result), *_render_changes(result), *_render_blocked(result)]
+    lines += [
+        *_render_checks(result),
+        *_render_plan(result),
+        *_render_changes(result),
+        *_render_blocked(result),
+    ]
     if result.objects is not None:
         owned = result.objects
         lines.append(
@@ -101,10 +120,45 @@ def render_text(result: RunResult) -> str:
             f"  orphans, left alone: {orphans.users} users, {orphans.groups} groups,"
             f" {orphans.contacts} contacts"
         )
-    lines += [f"  {e.code} {e.anchor} {e.message}".rstrip() for e in result.errors]
-    if result.error_count > len(result.errors):
-        lines.append(f"  and {result.error_count - len(result.errors)} more in error")
+    if len(result.errors_by_code) > 1:
+        counts = ", ".join(f"{each.count} {each.code}" for each in result.errors_by_code)
+        lines.append(f"  in error: {counts}")
+    lines += _render_objects(
+        result.errors if errors is None else errors, result.error_count, "in error"
+    )
+    lines += _render_objects(
+        result.warnings if warnings is None else warnings,
+        result.warning_count,
+        "taken with a reservation",
+        mark="warning: ",
+    )
     return "\n".join(lines) + "\n"
+
+
+def _render_objects(
+    objects: Sequence[ObjectError], count: int, what: str, mark: str = ""
+) -> list[str]:
+    lines = [f"  {mark}{e.code} {e.anchor} {e.message}".rstrip() for e in objects]
+    if count > len(objects):
+        lines.append(f"  and {count - len(objects)} more {what}")
+    return lines
+
+
+def _render_plan(result: RunResult) -> list[str]:
+    """What the plan costs, and how the quota held the run up."""
+    lines = []
+    if result.plan is not None and result.plan.writes:
+        lines.append(f"  plan: {effort_text(result.plan, result.pacing)}")
+    if result.pacing is not None and result.pacing.held_up:
+        pacing = result.pacing
+        told = [f"waited {pacing.paced_time} for the quota"]
+        if pacing.throttled:
+            times = "once" if pacing.throttled == 1 else f"{pacing.throttled} times"
+            told.append(f"the tenant was busy {times}")
+        if pacing.link_write_weight:
+            told.append(f"a link counts as {pacing.link_write_weight} writes")
+        lines.append(f"  paced: {', '.join(told)}")
+    return lines
 
 
 def _render_checks(result: RunResult) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import signal
 import sys
 import tempfile
@@ -19,8 +20,11 @@ from entrasync.api.result import RunResult
 from entrasync.api.snapshot import Snapshot, load_snapshot
 from entrasync.api.sync_run import RunMode
 from entrasync.engine.cycle import run_cycle
-from entrasync.engine.inputs import CycleParts
+from entrasync.engine.inputs import CycleInputs, CycleParts
 from entrasync.engine.outcome import CycleOutcome
+from entrasync.engine.report import code_counts
+from entrasync.entra.contracts import PROVISION, SyncVersion
+from entrasync.entra.pacing import Pacer, share_of
 from entrasync.errors import ConfigurationError, EntrasyncError
 from entrasync.runner.check import check
 from entrasync.runner.inputs import cycle_inputs, effective_mode, effective_scope, require_sync
@@ -35,11 +39,13 @@ from entrasync.runner.report import (
 from entrasync.runner.secret_files import SecretFiles
 from entrasync.runner.source import directory_config, open_patiently
 from entrasync.runner.target import connect_tenant, endpoint_of
-from entrasync.state.store import Store
+from entrasync.state.store import META_PACING, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+SHOWN: Final = 10
+"""Objects in error, and with a warning, that a result names."""
 LOCAL_RUN: Final = "local"
 """Name under which the store keeps the result of a run that has no SyncRun."""
 
@@ -70,12 +76,18 @@ def run(
         termination_log: file for the result as JSON of at most 4,096 bytes.
     """
     with _termination() as cancelled:
-        request = _Request(config, SecretFiles(folder=secrets), state, mode, scope, cancelled)
+        request = _Request(
+            config, SecretFiles.of(secrets, os.environ), state, mode, scope, cancelled
+        )
         result = request.run()
     if termination_log is not None:
         write_termination_message(result, termination_log)
-    text = result.to_message() + "\n" if output == "json" else render_text(result)
-    sys.stdout.write(text)
+    if output == "json":
+        sys.stdout.write(result.to_message() + "\n")
+    elif in_job:  # what is not in the result is in the log, which is the same stream of a pod
+        sys.stdout.write(render_text(result))
+    else:
+        sys.stdout.write(_whole_text(result, request.outcome))
     return exit_code(result, in_job=in_job)
 
 
@@ -92,12 +104,12 @@ def plan(
     """
     with tempfile.TemporaryDirectory(prefix="entrasync-") as nowhere, _termination() as cancelled:
         folder = Path(nowhere) if state is None else state
-        secret_files = SecretFiles(folder=secrets)
+        secret_files = SecretFiles.of(secrets, os.environ)
         request = _Request(config, secret_files, folder, RunMode.PREVIEW, None, cancelled)
         result = request.run()
     if request.outcome.plan is not None:
         sys.stdout.write(render_plan(request.outcome, names=names))
-    sys.stdout.write(render_text(result))
+    sys.stdout.write(_whole_text(result, request.outcome))
     return exit_code(result, in_job=False)
 
 
@@ -152,19 +164,28 @@ class _Request:
             mode=mode,
             scope=effective_scope(snapshot, self._asked_scope),
             max_group_members=endpoint.max_group_members,
+            version=SyncVersion(endpoint.version),
         )
         structlog.contextvars.bind_contextvars(tenant=tenant.metadata.name)
         with Store(self._state) as store:
             try:
-                with connect_tenant(snapshot, self._secrets) as client:
+                pacer = _pacer(inputs, store)
+                progress = ProgressLog(monotonic=time.monotonic)
+                with connect_tenant(
+                    snapshot,
+                    self._secrets,
+                    on_busy=lambda operation: pacer.busy(writing=operation in PROVISION.values()),
+                ) as client:
                     parts = CycleParts(
                         session_factory=lambda: open_patiently(source, time.sleep),
                         client=client,
                         store=store,
+                        pacer=pacer,
                         clock=lambda: dt.datetime.now(dt.UTC),
                         monotonic=time.monotonic,
-                        progress=ProgressLog(monotonic=time.monotonic),
+                        progress=progress,
                         cancelled=self._cancelled,
+                        waiting=progress.waiting,
                     )
                     try:
                         run_cycle(inputs, parts, self.outcome)
@@ -184,6 +205,13 @@ class _Request:
         if self._endpoint is not None:
             result.endpoint_version, result.endpoint_url = self._endpoint
         result.scope = outcome.scope
+        result.plan = outcome.summary
+        result.pacing = outcome.pacing
+        result.errors = outcome.errors[:SHOWN]
+        result.error_count = outcome.error_count
+        result.errors_by_code = code_counts(outcome.errors_by_code)
+        result.warnings = outcome.warnings[:SHOWN]
+        result.warning_count = outcome.warning_count
         result.changes = outcome.changes if outcome.plan is not None else None
         result.source = outcome.source
         result.requests = outcome.requests
@@ -200,13 +228,26 @@ def _result(outcome: CycleOutcome, mode: SyncMode) -> RunResult:
         reason=outcome.reason,
         message=outcome.message,
         mode=mode,
-        plan_digest=outcome.plan_digest,
-        errors=outcome.errors,
-        error_count=outcome.error_count,
         objects=outcome.objects,
         orphans=outcome.orphans,
         blocked_plan=outcome.blocked_plan,
         approval_used=outcome.approval_used,
+    )
+
+
+def _whole_text(result: RunResult, outcome: CycleOutcome) -> str:
+    """The result for a person at a terminal, every object told."""
+    return render_text(result, errors=outcome.errors, warnings=outcome.warnings)
+
+
+def _pacer(inputs: CycleInputs, store: Store) -> Pacer:
+    """Paces this run, with what earlier ones wrote in mind."""
+    return Pacer(
+        share_of(inputs.write_quota_percent),
+        started=dt.datetime.now(dt.UTC),
+        monotonic=time.monotonic,
+        sleep=time.sleep,
+        memory=store.get(META_PACING),
     )
 
 

@@ -1,14 +1,16 @@
-"""Secrets as a kubelet mounts them: `DIR/<secret name>/<key>`."""
+"""Secrets as a kubelet mounts them: `DIR/<secret name>/<key>`, and the pod's own token."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
+from entrasync.api.snapshot import TOKEN_FILE_VARIABLE
 from entrasync.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -17,9 +19,18 @@ class SecretFiles:
 
     Attributes:
         folder: holds a folder per Secret with a file per key.
+        token_file: holds the token of the ServiceAccount the run works under; `None` when there
+            is none.
     """
 
     folder: Path
+    token_file: Path | None = None
+
+    @classmethod
+    def of(cls, folder: Path, environment: Mapping[str, str]) -> Self:
+        """The Secrets of a folder, and the token that the environment names."""
+        token = environment.get(TOKEN_FILE_VARIABLE)
+        return cls(folder=folder, token_file=Path(token) if token else None)
 
     def read(self, name: str, key: str, *, resource: str, field: str) -> str:
         """Reads one key as text.

@@ -9,17 +9,24 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from entrasync.api.azure_cloud import EndpointVersion
+from entrasync.api.entra_tenant import version_of
+from entrasync.api.snapshot import TOKEN_AUDIENCE, TOKEN_FILE_VARIABLE
 from entrasync.engine.cycle import require_enabled
 from entrasync.engine.report import company_of
 from entrasync.entra.client import Surroundings, SyncServiceClient
 from entrasync.entra.clouds import Cloud
 from entrasync.entra.contracts import SyncVersion
-from entrasync.entra.tokens import CertificateCredential, MsalTokenSource, SecretCredential
+from entrasync.entra.tokens import (
+    CertificateCredential,
+    Credential,
+    FederatedCredential,
+    MsalTokenSource,
+    SecretCredential,
+)
 from entrasync.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from entrasync.api.azure_cloud import AzureCloud
     from entrasync.api.entra_tenant import Company, EntraTenant
@@ -29,6 +36,7 @@ if TYPE_CHECKING:
 
 _CERTIFICATE_FIELD: Final = "spec.application.certificateSecretRef"
 _SECRET_FIELD: Final = "spec.application.clientSecretSecretRef"  # noqa: S105  - a field's name
+_IDENTITY_FIELD: Final = "spec.application.workloadIdentity"
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -63,28 +71,38 @@ def endpoint_of(snapshot: Snapshot) -> Endpoint:
             resource=tenant.key,
             field="spec.cloudRef",
         )
-    offered = {each.version: each for each in cloud.spec.sync_service.endpoints}
-    if EndpointVersion.V2 not in offered:
-        raise ConfigurationError(
-            "EndpointNotOffered",
-            f"`spec.transport` {tenant.spec.transport} is not offered by AzureCloud"
-            f" {cloud.metadata.name} (it offers {', '.join(offered)}); set `spec.cloudRef` to a"
-            " cloud that offers V2",
-            resource=tenant.key,
-            field="spec.transport",
-        )
-    return Endpoint(
-        version=EndpointVersion.V2,
-        max_group_members=offered[EndpointVersion.V2].max_group_members,
+    offered = cloud.spec.sync_service.endpoints
+    wanted = version_of(tenant.spec.transport)
+    for each in offered:
+        if each.version is wanted:
+            return Endpoint(version=wanted, max_group_members=each.max_group_members)
+    raise ConfigurationError(
+        "EndpointNotOffered",
+        f"`spec.transport` {tenant.spec.transport} is not offered by AzureCloud"
+        f" {cloud.metadata.name} (it offers {', '.join(each.version for each in offered)}); set"
+        f" `spec.transport` to a version it offers, or `spec.cloudRef` to a cloud that offers"
+        f" {wanted}",
+        resource=tenant.key,
+        field="spec.transport",
     )
 
 
 @contextmanager
-def connect_tenant(snapshot: Snapshot, secrets: SecretFiles) -> Iterator[SyncServiceClient]:
+def connect_tenant(
+    snapshot: Snapshot,
+    secrets: SecretFiles,
+    *,
+    on_busy: Callable[[str], None] | None = None,
+) -> Iterator[SyncServiceClient]:
     """A client of the tenant's sync service.
 
+    Args:
+        snapshot: names the tenant and its cloud.
+        secrets: its credential.
+        on_busy: told the operation, each time the service says that the tenant is busy.
+
     Raises:
-        ConfigurationError: the cloud is closed or lacks V2, or a Secret is missing.
+        ConfigurationError: the cloud is closed or lacks the version, or a Secret is missing.
     """
     endpoint = endpoint_of(snapshot)
     tenant, resource = _tenant(snapshot)
@@ -109,7 +127,7 @@ def connect_tenant(snapshot: Snapshot, secrets: SecretFiles) -> Iterator[SyncSer
             cloud,
             tenant.spec.tenant_id,
             tokens,
-            Surroundings(sleep=time.sleep, new_id=lambda: str(uuid.uuid4())),
+            Surroundings(sleep=time.sleep, new_id=lambda: str(uuid.uuid4()), on_busy=on_busy),
             version=SyncVersion(endpoint.version),
             resource=tenant.key,
         ) as client,
@@ -138,26 +156,37 @@ def _tenant(snapshot: Snapshot) -> tuple[EntraTenant, AzureCloud]:
     return snapshot.tenant, snapshot.cloud
 
 
-def _credential(
-    tenant: EntraTenant, secrets: SecretFiles
-) -> CertificateCredential | SecretCredential:
+def _credential(tenant: EntraTenant, secrets: SecretFiles) -> Credential:
     application = tenant.spec.application
+    identity = application.workload_identity
+    ways = (application.certificate_secret_ref, application.client_secret_secret_ref, identity)
+    if sum(each is not None for each in ways) != 1:
+        # refused at admission; files without a cluster come here unseen
+        raise ConfigurationError(
+            "RunFailed",
+            "exactly one of `certificateSecretRef`, `clientSecretSecretRef` and `workloadIdentity`"
+            " must be specified",
+            resource=tenant.key,
+            field="spec.application",
+        )
     if application.certificate_secret_ref is not None:
         name, field = application.certificate_secret_ref.name, _CERTIFICATE_FIELD
         return CertificateCredential(
             certificate=secrets.read(name, "tls.crt", resource=tenant.key, field=field),
             private_key=secrets.read(name, "tls.key", resource=tenant.key, field=field),
         )
-    secret = application.client_secret_secret_ref
-    if secret is None:
+    if application.client_secret_secret_ref is not None:
+        secret, field = application.client_secret_secret_ref, _SECRET_FIELD
+        text = secrets.read(secret.name, secret.key, resource=tenant.key, field=field)
+        return SecretCredential(secret=text.strip())
+    if secrets.token_file is None:
+        account = "" if identity is None else identity.service_account_name
         raise ConfigurationError(
-            "SecretNotFound",
-            "neither `certificateSecretRef` nor `clientSecretSecretRef` is given; set one",
+            "CredentialsRejected",
+            f"there is no token of ServiceAccount {account} here; set {TOKEN_FILE_VARIABLE} to a"
+            f" file that holds one for audience {TOKEN_AUDIENCE}, or name a Secret in"
+            " `spec.application`",
             resource=tenant.key,
-            field="spec.application",
+            field=_IDENTITY_FIELD,
         )
-    return SecretCredential(
-        secret=secrets.read(
-            secret.name, secret.key, resource=tenant.key, field=_SECRET_FIELD
-        ).strip()
-    )
+    return FederatedCredential(token_file=secrets.token_file, origin=_IDENTITY_FIELD)

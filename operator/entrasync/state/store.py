@@ -29,6 +29,10 @@ KEPT_RESULTS: Final = 50
 
 META_TENANT: Final = "tenant"
 META_PENDING: Final = "pending-batch"
+META_PACING: Final = "write-quota"
+"""What was written to the tenant within the last minutes."""
+META_BATCH_SIZE: Final = "batch-size"
+"""Objects a request had in the end."""
 
 
 class Store:
@@ -204,9 +208,12 @@ class Store:
 
     # --- export checkpoints ----------------------------------------------------------------
 
-    def record_intent(self, anchors: Iterable[str]) -> None:
-        """Remembers, before an export call, which objects it may change."""
-        self.put(META_PENDING, json.dumps(sorted(anchors)))
+    def record_intent(self, anchors: Iterable[str], facts: Mapping[str, str] | None = None) -> None:
+        """Remembers, before an export call, which objects it may change, and facts with it."""
+        with self._transaction():
+            self._put(META_PENDING, json.dumps(sorted(anchors)))
+            for key, value in (facts or {}).items():
+                self._put(key, value)
 
     def pending(self) -> list[str]:
         """Anchors of an export call whose results were never recorded."""

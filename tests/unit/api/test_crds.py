@@ -73,6 +73,12 @@ def test_status_schemas_have_no_enums_and_no_patterns() -> None:
             assert not {"enum", "pattern"} & set(node), (kind, path)
 
 
+def test_keys_of_lists_are_always_there() -> None:
+    for kind, path, node in NODES:
+        for key in node.get("x-kubernetes-list-map-keys", []):
+            assert key in node["items"].get("required", []), (kind, path, key)
+
+
 def test_no_default_stands_inside_a_list() -> None:
     for kind, path, node in NODES:
         if "[]" in path:

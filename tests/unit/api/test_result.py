@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from entrasync.api.directory_sync import BlockedPlan, PinnedScope
 from entrasync.api.result import MAX_RESULT_BYTES, RunResult
-from entrasync.api.sync_run import ObjectError
+from entrasync.api.sync_run import CodeCount, ObjectError, Pacing, PlanSummary
 
 TEXT = st.text(max_size=512)
 
@@ -22,15 +22,26 @@ TEXT = st.text(max_size=512)
     ),
     scopes=st.lists(st.builds(PinnedScope, dn=st.text(max_size=300)), max_size=20),
     sample=st.lists(st.text(max_size=60), max_size=10),
+    codes=st.lists(
+        st.builds(CodeCount, code=st.text(max_size=128), count=st.integers(0, 10**7)), max_size=21
+    ),
 )
 def test_it_always_fits_and_keeps_its_verdict(
-    message: str, errors: list[ObjectError], scopes: list[PinnedScope], sample: list[str]
+    message: str,
+    errors: list[ObjectError],
+    scopes: list[PinnedScope],
+    sample: list[str],
+    codes: list[CodeCount],
 ) -> None:
     result = RunResult(
         outcome="Blocked",
         reason="DeletionThresholdExceeded",
         message=message,
         errors=errors,
+        warnings=errors,
+        errors_by_code=codes,
+        plan=PlanSummary(digest="d", writes=10**7, links=10**9),
+        pacing=Pacing(quota=7_000, paced_time="100h59m59s", throttled=10**6),
         scopes=scopes,
         blocked_plan=BlockedPlan(digest="sha256:" + "0" * 64, sample=sample),
     )
@@ -56,3 +67,36 @@ def test_a_cut_off_result_is_no_result() -> None:
 def test_members_of_a_newer_runner_are_ignored() -> None:
     text = '{"v":1,"outcome":"Succeeded","reason":"Synchronized","somethingNew":{"a":1}}'
     assert RunResult.from_message(text) is not None
+
+
+def test_the_first_objects_stay_when_ten_are_too_long() -> None:
+    long = [ObjectError(anchor=f"{n}", code="C", message="m" * 512) for n in range(10)]
+    result = RunResult(
+        outcome="SucceededWithErrors",
+        reason="ExportErrors",
+        errors=long,
+        error_count=41,
+        errors_by_code=[CodeCount(code="C", count=41)],
+        warnings=long,
+        warning_count=10,
+        timings={"import": "1s"},
+    )
+
+    read = RunResult.from_message(result.to_message())
+
+    assert read is not None
+    assert [each.anchor for each in read.errors] == [f"{n}" for n in range(len(read.errors))]
+    assert len(read.errors) >= 4
+    assert [each.anchor for each in read.warnings] == ["0"]
+    assert (read.error_count, read.warning_count) == (41, 10)
+    assert read.errors_by_code == [CodeCount(code="C", count=41)]
+
+
+def test_the_digest_of_the_plan_is_told_once() -> None:
+    result = RunResult(
+        outcome="Succeeded", reason="Synchronized", plan=PlanSummary(digest="sha256:1")
+    )
+
+    assert result.plan_digest == "sha256:1"
+    assert result.to_message().count("sha256:1") == 1
+    assert RunResult(outcome="Failed", reason="RunFailed").plan_digest is None

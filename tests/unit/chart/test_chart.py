@@ -64,6 +64,13 @@ def test_no_role_reads_secrets(objects: list[dict[str, Any]]) -> None:
             assert "*" not in rule["verbs"], role["metadata"]["name"]
 
 
+def test_service_accounts_are_only_looked_at(objects: list[dict[str, Any]]) -> None:
+    roles = [o for o in objects if o["kind"] in {"Role", "ClusterRole"}]
+    rules = [r for role in roles for r in role["rules"] if "serviceaccounts" in r["resources"]]
+
+    assert [rule["verbs"] for rule in rules] == [["get"]]
+
+
 def test_the_operator_pod_is_restricted(objects: list[dict[str, Any]]) -> None:
     (deployment,) = [o for o in objects if o["kind"] == "Deployment"]
     pod = deployment["spec"]["template"]["spec"]

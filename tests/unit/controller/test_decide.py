@@ -23,6 +23,12 @@ from tests.support import samples
 from tests.support.samples import NOW
 
 HOUR = dt.timedelta(hours=1)
+IDENTITY = samples.tenant(
+    application={
+        "clientId": "7d444840-9dc0-11d1-b245-5ffdce74fad2",
+        "workloadIdentity": {"serviceAccountName": "contoso-sync"},
+    }
+)
 
 
 def observed(**changes: Any) -> ObservedSync:
@@ -173,6 +179,12 @@ def test_a_failed_run_is_tried_again_sooner_than_the_schedule_says() -> None:
         ({"directories": {}}, "ReferenceNotFound", "spec.sources[0].activeDirectoryRef"),
         ({"cloud": None}, "ReferenceNotFound", "spec.cloudRef"),
         ({"cloud": samples.cloud("azure-germany")}, "CloudClosed", "spec.cloudRef"),
+        ({"tenant": IDENTITY}, "ReferenceNotFound", "spec.application.workloadIdentity"),
+        (
+            {"tenant": IDENTITY, "account_labels": {"app": "x"}},
+            "ServiceAccountNotAllowed",
+            "entrasync.dev/runner",
+        ),
         ({"claimed_by": "other/sync"}, "TenantClaimed", "spec.target"),
         ({"tenant": samples.tenant(ready=False)}, "Checking", "EntraTenant/contoso"),
     ],

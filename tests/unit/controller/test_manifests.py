@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import kubernetes_validate
@@ -29,12 +30,22 @@ SNAPSHOT = Snapshot(
     cloud=samples.cloud(),
     config_maps={},
 )
+IDENTITY = replace(
+    SNAPSHOT,
+    tenant=samples.tenant(
+        application={
+            "clientId": "7d444840-9dc0-11d1-b245-5ffdce74fad2",
+            "workloadIdentity": {"serviceAccountName": "contoso-sync"},
+        }
+    ),
+)
 MADE: dict[str, dict[str, Any]] = {
     "sync-run": manifests.build_sync_run(samples.sync(), RUN.metadata.name, Trigger.SCHEDULE),
     "check": manifests.build_check(samples.tenant(), "contoso-check"),
     "claim": manifests.build_claim(samples.sync()) or {},
     "config-map": manifests.build_snapshot(RUN, SNAPSHOT),
     "job": manifests.build_job(RUN, SNAPSHOT, ENVIRONMENT),
+    "job-workload-identity": manifests.build_job(RUN, IDENTITY, ENVIRONMENT),
 }
 
 
@@ -43,7 +54,7 @@ def test_it_is_as_it_was(name: str) -> None:
     check_golden(f"controller/{name}", MADE[name])
 
 
-@pytest.mark.parametrize("name", ["claim", "config-map", "job"])
+@pytest.mark.parametrize("name", ["claim", "config-map", "job", "job-workload-identity"])
 def test_kubernetes_accepts_it(name: str) -> None:
     kubernetes_validate.validate(MADE[name], "1.31", strict=True)
 
@@ -71,6 +82,23 @@ def test_a_secret_used_twice_is_mounted_once_with_both_keys() -> None:
         if "secret" in volume:
             assert volume["secret"]["optional"] is True
             assert volume["secret"]["items"]
+
+
+def test_a_pod_under_an_account_gets_its_token_for_entra_and_none_for_kubernetes() -> None:
+    pod = MADE["job-workload-identity"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    variables = {each["name"]: each["value"] for each in container["env"]}
+    mounts = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
+    volumes = {each["name"]: each for each in pod["volumes"]}
+
+    (source,) = volumes["workload-identity"]["projected"]["sources"]
+    token = source["serviceAccountToken"]
+    assert token["audience"] == "api://AzureADTokenExchange"
+    where = f"{mounts['workload-identity']}/{token['path']}"
+    assert variables["AZURE_FEDERATED_TOKEN_FILE"] == where
+    assert pod["serviceAccountName"] == "contoso-sync"
+    assert pod["automountServiceAccountToken"] is False
+    assert not [each for each in mounts.values() if "contoso-entra-app" in each]
 
 
 @given(st.from_regex(r"[a-z]([-a-z0-9.]{0,250}[a-z0-9])?", fullmatch=True))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from entrasync.api.result import CheckOutcome, RunResult
+from entrasync.api.sync_run import CodeCount, ObjectError, Pacing, PlanSummary
 from entrasync.controller.decide import Active, Blocked, Decision, Wait
 from entrasync.controller.part_status import cloud_status, part_checked
 from entrasync.controller.run_status import run_ended
@@ -65,6 +66,16 @@ def conditions(status: Any) -> dict[str, tuple[str, str]]:
             {"Ready": ("True", "ExportErrors"), "Degraded": ("True", "ExportErrors")},
         ),
         (
+            samples.last_run(NOW, throttled="the last run took longer"),
+            {},
+            Wait(None),
+            {
+                "Ready": ("True", "Synchronized"),
+                "Synchronized": ("True", "Synchronized"),
+                "Throttled": ("True", "Throttled"),
+            },
+        ),
+        (
             GOOD,
             {"suspend": True},
             Wait(None),
@@ -97,7 +108,7 @@ def test_the_table_of_the_design(
     sync = samples.sync(status, **spec)
     found = conditions(sync_status(sync, decision, None, NOW))
     assert found.items() >= expected.items()
-    for kind in ("Reconciling", "Stalled", "PlanBlocked", "Degraded", "Suspended"):
+    for kind in ("Reconciling", "Stalled", "PlanBlocked", "Throttled", "Degraded", "Suspended"):
         assert (kind in found) == (kind in expected), kind
 
 
@@ -112,6 +123,73 @@ def test_a_run_leaves_its_facts_once() -> None:
     assert once == twice
     assert [entry.name for entry in once.history] == ["contoso-1"]
     assert once.last_successful_time == "2026-03-14T15:09:26Z"
+
+
+@pytest.mark.parametrize(
+    ("pacing", "told"),
+    [
+        (None, None),
+        (Pacing(quota=5_600), None),
+        (
+            Pacing(quota=5_600, paced_time="4m12s"),
+            (
+                "the last run took longer: it waited 4m12s for the quota of 5600 writes in 5"
+                " minutes (`spec.writeQuotaPercent`)"
+            ),
+        ),
+        (
+            Pacing(quota=5_600, throttled=3),
+            "the last run took longer: the tenant was busy 3 times",
+        ),
+        (
+            Pacing(quota=70, paced_time="1s", throttled=1),
+            (
+                "the last run took longer: it waited 1s for the quota of 70 writes in 5 minutes"
+                " (`spec.writeQuotaPercent`) and the tenant was busy once"
+            ),
+        ),
+    ],
+)
+def test_a_run_that_was_held_up_leaves_a_word_until_the_next(
+    pacing: Pacing | None, told: str | None
+) -> None:
+    result = RunResult(outcome="Succeeded", reason="Synchronized", mode="Apply", pacing=pacing)
+    sync = samples.sync(samples.last_run(NOW, throttled="before"))
+    run = samples.run()
+    ended = run.model_copy(update={"status": run_ended(run, result, NOW)})
+
+    sync.status = sync_after_run(sync, ended, result)
+
+    assert sync.status.last_run is not None
+    assert sync.status.last_run.throttled == told
+    after = sync_status(sync, Wait(None), None, NOW)
+    (ready,) = [c for c in after.conditions if c.type == "Ready"]
+    assert (ready.status, ready.reason) == ("True", "Synchronized")
+    assert [c.message for c in after.conditions if c.type == "Throttled"] == [told] * bool(told)
+
+
+def test_a_run_shows_its_plan_its_pacing_its_errors_and_warnings() -> None:
+    objects = [ObjectError(anchor=f"{number}", code="C") for number in range(12)]
+    result = RunResult(
+        outcome="Succeeded",
+        reason="Synchronized",
+        plan=PlanSummary(digest="d", writes=17, links=250_000),
+        pacing=Pacing(quota=5_600, throttled=1, link_write_weight="0.1"),
+        errors=objects,
+        error_count=12,
+        errors_by_code=[CodeCount(code="C", count=12)],
+        warnings=objects,
+        warning_count=12,
+    )
+
+    status = run_ended(samples.run(), result, NOW)
+
+    assert (status.plan, status.pacing) == (result.plan, result.pacing)
+    assert (len(status.errors), status.error_count) == (10, 12)
+    assert (len(status.warnings), status.warning_count) == (10, 12)
+    assert status.errors_by_code == [CodeCount(code="C", count=12)]
+    # a warning takes nothing from a good run
+    assert conditions(status)["Ready"] == ("True", "Synchronized")
 
 
 def test_a_closed_cloud_is_ready_but_not_available() -> None:

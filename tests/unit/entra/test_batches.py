@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrasync.entra.batches import plan_batches
+from entrasync.entra.batches import (
+    LOST_SECONDS,
+    MOST_OBJECTS,
+    QUICK_SECONDS,
+    SLOW_SECONDS,
+    BatchLimits,
+    BatchSize,
+    adaptive_batches,
+    plan_batches,
+)
 from entrasync.entra.contracts import (
     LinkChange,
     PropertyValue,
@@ -135,7 +144,12 @@ def test_limits_without_room_are_refused(max_objects: int, max_links: int) -> No
         list(plan_batches([changed("1")], max_objects=max_objects, max_links=max_links))
 
 
-members = st.builds(LinkChange, anchor=st.sampled_from("abcdefgh"), add=st.booleans())
+members = st.builds(
+    LinkChange,
+    anchor=st.sampled_from("abcdefgh"),
+    add=st.booleans(),
+    by_cloud_anchor=st.just(False),  # noqa: FBT003  - a strategy
+)
 
 
 @st.composite
@@ -207,3 +221,119 @@ def test_nothing_is_lost_doubled_or_out_of_order(
         assert len(sent) == len(set(sent))
         assert set(sent) == set(each.links)
         assert sent == sorted(sent, key=lambda link: link.add)
+
+
+def test_each_batch_asks_for_limits_of_its_own() -> None:
+    limits = iter([(1, 9), (3, 9), (2, 2), (9, 3), (9, 1)])
+    objects = [changed(x) for x in "12345"] + [changed("6", *adds(*"abcde"))]
+
+    batches = adaptive_batches(
+        objects, lambda: BatchLimits(**dict(zip(("objects", "links"), next(limits), strict=True)))
+    )
+
+    assert shape(list(batches)) == [
+        [("1", "")],
+        [("2", ""), ("3", ""), ("4", "")],
+        [("5", ""), ("6", "+a+b")],
+        [("6", "+c+d+e")],
+    ]
+
+
+@MODERATE
+@given(exports(), st.data())
+def test_limits_that_change_are_kept(objects: list[SyncObject], data: st.DataObject) -> None:
+    asked: list[BatchLimits] = []
+
+    def limits() -> BatchLimits:
+        objects, links = data.draw(st.tuples(st.integers(1, 4), st.integers(1, 9)))
+        asked.append(BatchLimits(objects=objects, links=links))
+        return asked[-1]
+
+    sent: list[SyncObject] = []
+    for batch in adaptive_batches(objects, limits):
+        assert len(batch) <= asked[-1].objects
+        assert references(batch) <= asked[-1].links or (len(batch) == 1 and not batch[0].links)
+        sent += batch
+    for anchor in {each.source_anchor for each in objects}:
+        wanted = {link for each in objects if each.source_anchor == anchor for link in each.links}
+        assert {link for e in sent if e.source_anchor == anchor for link in e.links} == wanted
+
+
+class TestBatchSize:
+    def setup_method(self) -> None:
+        self.now = 0.0
+        self.size = BatchSize(lambda: self.now)
+
+    def call(self, sent: int, seconds: float) -> int:
+        since = self.size.now
+        self.now += seconds
+        self.size.took(sent, since)
+        return self.size.objects
+
+    def test_quick_calls_make_it_grow_up_to_the_most(self) -> None:
+        seen = [self.size.objects] + [self.call(self.size.objects, 0.1) for _ in range(5)]
+
+        assert seen == [100, 150, 225, 337, 500, MOST_OBJECTS]
+
+    @pytest.mark.parametrize(
+        ("sent", "seconds", "after"),
+        [
+            (100, QUICK_SECONDS, 150),
+            (100, QUICK_SECONDS + 0.1, 100),
+            (99, 0.1, 100),  # says nothing of larger ones
+            (100, SLOW_SECONDS, 100),
+            (100, SLOW_SECONDS + 0.1, 50),
+            (30, SLOW_SECONDS + 0.1, 15),
+            (1, SLOW_SECONDS + 0.1, 1),
+        ],
+    )
+    def test_it_learns_from_how_long_a_call_took(
+        self, sent: int, seconds: float, after: int
+    ) -> None:
+        assert self.call(sent, seconds) == after
+
+    @pytest.mark.parametrize(("seconds", "after"), [(1.0, 100), (LOST_SECONDS + 1, 50)])
+    def test_no_answer_after_long_halves_it(self, seconds: float, after: int) -> None:
+        self.now = seconds
+        self.size.lost(100, 0.0)
+
+        assert self.size.objects == after
+
+    def test_what_was_too_large_is_never_tried_again(self) -> None:
+        self.size.too_large(100)
+        assert self.size.objects == 50
+        seen = [self.call(self.size.objects, 0.1) for _ in range(4)]
+        assert seen == [75, 99, 99, 99]
+
+        # found while halving further, it does not count once more
+        self.size.too_large(50)
+        self.size.too_large(99)
+        assert self.size.objects == 25
+
+    @pytest.mark.parametrize(
+        ("start", "most", "objects"), [(0, 500, 1), (900, 500, 500), (9, 0, 1)]
+    )
+    def test_it_begins_within_its_bounds(self, start: int, most: int, objects: int) -> None:
+        assert BatchSize(lambda: 0.0, start=start, most=most).objects == objects
+
+
+@MODERATE
+@given(
+    st.integers(1, 700),
+    st.lists(st.tuples(st.sampled_from("tls"), st.floats(0, 0.999), st.floats(0, 100))),
+)
+def test_the_size_stays_within_its_bounds(
+    start: int, calls: list[tuple[str, float, float]]
+) -> None:
+    now = 0.0
+    size = BatchSize(lambda: now, start=start)
+    for what, share, seconds in calls:
+        sent, since = 1 + int(share * size.objects), now
+        now += seconds
+        if what == "t":
+            size.took(sent, since)
+        elif what == "l":
+            size.lost(sent, since)
+        else:
+            size.too_large(sent)
+        assert 1 <= size.objects <= MOST_OBJECTS

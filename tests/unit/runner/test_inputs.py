@@ -11,6 +11,7 @@ from entrasync.api.entra_tenant import EntraTenant
 from entrasync.api.snapshot import Snapshot, resolve
 from entrasync.api.sync_run import RunMode, RunScope, SyncRun
 from entrasync.engine.brakes import Limit, SafetyLimits
+from entrasync.entra.contracts import SyncVersion
 from entrasync.errors import ConfigurationError
 from entrasync.runner.inputs import cycle_inputs, effective_mode, effective_scope
 
@@ -97,6 +98,7 @@ def test_defaults_are_applied() -> None:
     assert found.window == dt.timedelta(hours=24)
     assert found.anchor_source is AnchorSource.CONSISTENCY_GUID
     assert found.approved == ()
+    assert (found.version, found.write_quota_percent) == (SyncVersion.V2, 80)
     assert (found.where.include, found.where.exclude) == ((), ())
     assert (found.tenant_resource, found.directory_resource) == (
         "EntraTenant/tenant",

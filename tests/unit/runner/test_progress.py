@@ -31,3 +31,28 @@ def test_always_says_the_end() -> None:
         ("Export", 0),
         ("Export", 2),
     ]
+
+
+def test_says_every_half_minute_how_long_it_waits() -> None:
+    now = 0.0
+    log = ProgressLog(monotonic=lambda: now)
+    with capture_logs() as captured:
+        log("Export", 100, 5_000)
+        for second in range(70):
+            now = float(second)
+            log.waiting(299.5 - second)
+        now = 70.0
+        log("Export", 200, 5_000)
+        log.waiting(3.0)
+
+    assert [(line["done"], line.get("paced_seconds")) for line in captured] == [
+        (100, None),
+        (100, 300),
+        (100, 270),
+        (100, 240),
+        (200, None),
+        (200, 3),
+    ]
+    assert {(line["event"], line["stage"], line["total"]) for line in captured} == {
+        ("progress", "Export", 5_000)
+    }

@@ -6,7 +6,14 @@ import pytest
 
 from entrasync.api.directory_sync import BlockedPlan, OrphanCounts, OwnedObjects
 from entrasync.api.result import CheckOutcome, RunResult
-from entrasync.api.sync_run import Changes, KindChanges, ObjectError
+from entrasync.api.sync_run import (
+    Changes,
+    CodeCount,
+    KindChanges,
+    ObjectError,
+    Pacing,
+    PlanSummary,
+)
 from entrasync.errors import (
     BindRejectedError,
     BlockedError,
@@ -139,3 +146,64 @@ def test_text_of_a_check_tells_both_halves() -> None:
 
     assert "tenant: ok" in told
     assert "directory: BindRejected mend it" in told
+
+
+def test_text_lists_every_object_that_is_known() -> None:
+    errors = [ObjectError(anchor=f"a{number}", code="LargeObject") for number in range(40)]
+    told = render_text(
+        RunResult(
+            outcome="SucceededWithErrors",
+            reason="ExportErrors",
+            errors=errors[:10],
+            error_count=41,
+            errors_by_code=[
+                CodeCount(code="LargeObject", count=40),
+                CodeCount(code="NewCode", count=1),
+            ],
+            warning_count=1,
+        ),
+        errors=errors,
+        warnings=[ObjectError(anchor="w", code="Quarantined", message="mend it")],
+    )
+
+    assert "  in error: 40 LargeObject, 1 NewCode\n" in told
+    assert told.count("  LargeObject a") == 40
+    assert "  and 1 more in error\n" in told
+    assert "  warning: Quarantined w mend it\n" in told
+    assert "more taken" not in told
+
+
+def test_text_says_what_the_plan_costs_and_how_it_was_paced() -> None:
+    told = render_text(
+        RunResult(
+            outcome="Succeeded",
+            reason="Synchronized",
+            plan=PlanSummary(
+                writes=67_200, links=1, expected_completion_time="2026-03-14T16:00:00Z"
+            ),
+            pacing=Pacing(quota=5_600, paced_time="55m2s", throttled=2, link_write_weight="0.1"),
+        )
+    )
+
+    assert (
+        "  plan: 67200 writes, 1 link, at 5600 writes in 5 minutes,"
+        " expected to be done at 2026-03-14T16:00:00Z\n"
+    ) in told
+    assert (
+        "  paced: waited 55m2s for the quota, the tenant was busy 2 times,"
+        " a link counts as 0.1 writes\n"
+    ) in told
+
+
+def test_text_of_a_run_without_changes_says_nothing_of_the_quota() -> None:
+    told = render_text(
+        RunResult(
+            outcome="Succeeded",
+            reason="Synchronized",
+            plan=PlanSummary(digest="d", writes=0, links=0),
+            pacing=Pacing(quota=5_600),
+        )
+    )
+
+    assert "plan" not in told
+    assert "paced" not in told

@@ -44,6 +44,20 @@ def test_a_missing_key_is_a_missing_secret(tmp_path: Path) -> None:
     assert "key `username`" in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("environment", "token"),
+    [
+        ({}, None),
+        ({"AZURE_FEDERATED_TOKEN_FILE": ""}, None),
+        ({"AZURE_FEDERATED_TOKEN_FILE": "/t/token"}, Path("/t/token")),
+    ],
+)
+def test_the_environment_names_the_token(
+    environment: dict[str, str], token: Path | None, tmp_path: Path
+) -> None:
+    assert SecretFiles.of(tmp_path, environment) == SecretFiles(folder=tmp_path, token_file=token)
+
+
 @pytest.mark.parametrize("content", [b"", b" \n", b"\xff\xfe"])
 def test_an_unusable_key_is_refused_without_showing_it(tmp_path: Path, content: bytes) -> None:
     put(tmp_path, content)

@@ -167,3 +167,12 @@ def test_the_window_sums_what_is_recent(tmp_path: Path) -> None:
         store.spend(NOW - dt.timedelta(hours=2), {"delete:User": 3, "links": 0})
         store.spend(NOW, {"delete:User": 4})
         assert store.spent_since(NOW - dt.timedelta(hours=24)) == {"delete:User": 7}
+
+
+def test_facts_are_noted_together_with_an_intent(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store.record_intent(["b", "a"], {"quota": "1"})
+    with Store(tmp_path) as store:
+        assert (store.pending(), store.get("quota")) == (["a", "b"], "1")
+        store.record_intent(["c"])
+        assert (store.pending(), store.get("quota")) == (["c"], "1")

@@ -1,0 +1,71 @@
+"""Membership as it is sent: changes of what the tenant holds (V2), or the complete list (V1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from entrasync.engine.plan import Action, CloudObject, PlannedChange
+from entrasync.entra.contracts import KEY_MEMBER, SyncObject
+
+
+class Memberships:
+    """Turns planned changes of links into what the service takes.
+
+    It refuses all links of a request that names an object the tenant does not hold. So such members
+    are left out: what was deleted, what could not be added, a group that is frozen and was never
+    there, and in whole lists what nobody knows.
+
+    Args:
+        cloud: what the tenant holds before the export, by SourceAnchor.
+        whole: whether the complete list of members is sent each time, as V1 wants it (documented);
+            otherwise changes, as V2 takes them.
+    """
+
+    def __init__(self, cloud: Mapping[str, CloudObject], *, whole: bool) -> None:
+        self._cloud = cloud
+        self._present = set(cloud)
+        self._whole = whole
+
+    def note(self, done: Iterable[PlannedChange]) -> None:
+        """Takes notice of what the service took."""
+        for change in done:
+            if change.action is Action.ADD:
+                self._present.add(change.message.source_anchor)
+            elif change.action is Action.DELETE:
+                self._present.discard(change.message.source_anchor)
+
+    def sendable(self, change: PlannedChange) -> PlannedChange | None:
+        """The change without members to add that the tenant does not hold, `None` if none is left.
+
+        What is left of it is what is counted and recorded, whatever travels.
+        """
+        if change.action is not Action.LINKS:
+            return change
+        links = change.message.links
+        held = tuple(link for link in links if not link.add or link.anchor in self._present)
+        if len(held) == len(links):
+            return change
+        return replace(change, message=replace(change.message, links=held)) if held else None
+
+    def message(self, change: PlannedChange) -> SyncObject:
+        """What is sent for a change."""
+        if change.action is not Action.LINKS or not self._whole:
+            return change.message
+        members = self._after(change) & self._present
+        return replace(change.message, properties={KEY_MEMBER: tuple(sorted(members))}, links=())
+
+    def size(self, change: PlannedChange) -> int:
+        """Members that travel with a change of links if all of it can be done."""
+        return len(self._after(change)) if self._whole else len(change.message.links)
+
+    def slices(self, change: PlannedChange, room: int) -> int:
+        """Objects that a change of links becomes when a request takes so many links."""
+        return 1 if self._whole else -(-len(change.message.links) // room)
+
+    def _after(self, change: PlannedChange) -> set[str]:
+        group = self._cloud.get(change.message.source_anchor)
+        members = set() if group is None else set(group.members)
+        for link in change.message.links:
+            (members.add if link.add else members.discard)(link.anchor)
+        return members
