@@ -5,6 +5,7 @@
     |   +-- BindRejectedError   never tried again at another server: it would lock the account
     +-- TransientError          may be tried again (exit code 1)
     +-- BlockedError            a brake or an empty source stopped the plan (exit code 3)
+    +-- CancelledError          somebody asked the run to end; the next one goes on
 
 Messages are full sentences: what happened, which resource and field, and the remedy. They never
 hold secrets, tokens or personal data.
@@ -68,3 +69,10 @@ class TransientError(EntrasyncError):
 
 class BlockedError(EntrasyncError):
     """A safety rule stopped the run before anything was exported."""
+
+
+class CancelledError(EntrasyncError):
+    """The run was asked to end while it waited; nothing is lost, the next one goes on."""
+
+    def __init__(self) -> None:
+        super().__init__("Cancelled", "it was asked to end; the next run goes on where it stopped")

@@ -165,3 +165,34 @@ def _run_after(place: Place, name: str) -> Manifest:
 
 def _writes(requests: list[Manifest]) -> int:
     return sum(each["operation"].startswith("Provision") for each in requests)
+
+
+def test_a_paced_run_tells_how_far_it_is_and_when_it_goes_on(place: Place) -> None:
+    whole = place.whole()
+    # one per cent of the tenant's quota: less than the company takes
+    whole[2] = place.tenant(writeQuotaPercent=1)
+    place.apply(*whole)
+
+    place.until(
+        "dsync Throttled",
+        lambda: place.condition("dsync", wanted="Throttled").get("status") == "True",
+    )
+
+    (run,) = place.runs(trigger="SpecChange")
+    name, status = run["metadata"]["name"], run["status"]
+    told = place.condition("dsync", wanted="Throttled")
+    assert told["message"].startswith(f"run {name} waits for the tenant's quota of writes until 2")
+    ready = place.condition("dsync")
+    assert (ready["status"], ready["reason"]) == ("True", "InitialSync")
+    progress = status["progress"]
+    assert progress["stage"] == "Export"
+    assert 0 < progress["done"] < progress["total"]
+    assert progress["pausedUntil"] > progress["observedTime"]
+    assert status["plan"]["writes"] > 70
+    assert status["plan"]["expectedCompletionTime"] > status["startTime"]
+
+    place.patch("syncrun", name, {"cancel": True})
+    ended = place.until_ended(name)
+
+    assert ended["phase"] == "Cancelled"
+    assert "progress" not in ended

@@ -134,6 +134,21 @@ class PlanSummary(StatusModel):
     service itself takes comes on top."""
 
 
+class RunProgress(StatusModel):
+    """How far a run under way has come; looked at every quarter minute."""
+
+    stage: Annotated[str, Field(max_length=16)] = ""
+    """Import, Evaluate, Plan, Export or Confirm."""
+    done: int = 0
+    """Steps of the stage that are done."""
+    total: int | None = None
+    """All steps of the stage, once they are known."""
+    paused_until: Annotated[str, Field(max_length=64)] | None = None
+    """When the tenant's quota of writes has room again, while the run waits for it (RFC 3339)."""
+    observed_time: Annotated[str, Field(max_length=64)] | None = None
+    """When this was seen (RFC 3339)."""
+
+
 class KindChanges(StatusModel):
     """Changes of one kind of object."""
 
@@ -282,8 +297,10 @@ class SyncRunStatus(StatusModel):
     """Ready; Complete; Failed; Reconciling and Stalled while they hold."""
     endpoint: EndpointUsed | None = None
     """The endpoint used."""
+    progress: RunProgress | None = None
+    """How far it has come, while it is under way."""
     plan: PlanSummary | None = None
-    """The plan."""
+    """The plan, as soon as it is made."""
     changes: Changes | None = None
     """What it changed."""
     totals: Totals | None = None

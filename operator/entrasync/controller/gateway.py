@@ -21,6 +21,7 @@ CONNECT_SECONDS: Final = 5
 READ_SECONDS: Final = 30
 PAGE: Final = 500
 
+BAD_REQUEST: Final = 400
 NOT_FOUND: Final = 404
 CONFLICT: Final = 409
 
@@ -127,6 +128,16 @@ class Gateway:
             if error.status != NOT_FOUND:
                 raise
 
+    def log_of(self, namespace: str, pod: str, lines: int) -> str:
+        """The last lines of a pod's log; nothing while there is none."""
+        path = f"{core_path('pods', namespace, pod)}/log"
+        try:
+            return self._send("GET", path, query={"tailLines": str(lines)}).decode(errors="replace")
+        except ApiError as error:
+            if error.status in {BAD_REQUEST, NOT_FOUND}:  # its container has not begun, or is gone
+                return ""
+            raise
+
     def _call(
         self,
         method: str,
@@ -136,6 +147,18 @@ class Gateway:
         query: dict[str, str] | None = None,
         content: str = "application/json",
     ) -> Manifest:
+        data = self._send(method, path, body=body, query=query, content=content)
+        return cast("Manifest", json.loads(data)) if data else {}
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Manifest | None = None,
+        query: dict[str, str] | None = None,
+        content: str = "application/json",
+    ) -> bytes:
         serialized = self._api.param_serialize(
             method,
             path + (f"?{urlencode(query)}" if query else ""),
@@ -147,7 +170,7 @@ class Gateway:
             answer = self._api.call_api(
                 *serialized, _request_timeout=(CONNECT_SECONDS, READ_SECONDS)
             )
-            data = answer.read()  # type: ignore[no-untyped-call]  # untyped in the library
+            data: bytes = answer.read()  # type: ignore[no-untyped-call]  # untyped in the library
         except ApiException as error:
             raise ApiError(error.status or 0, _reason(error.body)) from None
         except (HTTPError, OSError) as error:
@@ -156,7 +179,7 @@ class Gateway:
             ) from None
         if not 200 <= answer.status < 300:  # noqa: PLR2004  - HTTP's own bounds of success
             raise ApiError(answer.status, _reason(data))
-        return cast("Manifest", json.loads(data)) if data else {}
+        return data
 
 
 def _reason(body: object) -> str:

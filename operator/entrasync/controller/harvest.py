@@ -31,7 +31,7 @@ def job_has_ended(job: dict[str, Any]) -> bool:
 
 def result_of(job: dict[str, Any], pods: Sequence[dict[str, Any]]) -> RunResult:
     """The result a Job's pod left, or what the Job's own end tells when there is none."""
-    for pod in sorted(pods, key=_created, reverse=True):
+    for pod in sorted(pods, key=created, reverse=True):
         found = RunResult.from_message(_termination_message(pod))
         if found is not None:
             return found
@@ -77,5 +77,6 @@ def _termination_message(pod: dict[str, Any]) -> str:
     return ""
 
 
-def _created(pod: dict[str, Any]) -> str:
+def created(pod: dict[str, Any]) -> str:
+    """When a pod was made, in a form that sorts."""
     return str(pod.get("metadata", {}).get("creationTimestamp", ""))

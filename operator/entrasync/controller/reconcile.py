@@ -110,7 +110,7 @@ class SyncReconciler:
         for run in runs_to_prune(observed):
             self.gateway.delete(resource_path("syncruns", namespace, run))
         due = _next_due(observed, now)
-        after = sync_status(sync, decision, due, now)
+        after = sync_status(sync, decision, due, now, observed.runs)
         if isinstance(decision, StartRun) and decision.trigger is Trigger.ANNOTATION:
             after.last_handled_request = sync.metadata.annotations.get(REQUEST_ANNOTATION)
         if self.resources.write_status(sync, sync.status, after):

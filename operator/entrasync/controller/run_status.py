@@ -11,8 +11,10 @@ from entrasync.api.sync_run import (
     GENERATION_ANNOTATION,
     TRIGGER_LABEL,
     EndpointUsed,
+    PlanSummary,
     RunMode,
     RunPhase,
+    RunProgress,
     SyncRun,
     SyncRunStatus,
     Totals,
@@ -53,6 +55,16 @@ def run_waiting(
     return _finish_run(run, status, {"Ready": wanted, "Reconciling": reconciling}, now)
 
 
+def run_progressed(
+    run: SyncRun, progress: RunProgress | None, plan: PlanSummary | None
+) -> SyncRunStatus:
+    """Status of a run under way, with what its log told; what is not told any more stays."""
+    status = run.status.model_copy(deep=True) if run.status else SyncRunStatus()
+    status.progress = progress or status.progress
+    status.plan = plan or status.plan
+    return status
+
+
 def run_ended(run: SyncRun, result: RunResult, now: dt.datetime) -> SyncRunStatus:
     """Status of a run by its result."""
     status = run.status.model_copy(deep=True) if run.status else SyncRunStatus()
@@ -66,6 +78,7 @@ def run_ended(run: SyncRun, result: RunResult, now: dt.datetime) -> SyncRunStatu
     status.endpoint = (
         EndpointUsed(version=result.endpoint_version) if result.endpoint_version else None
     )
+    status.progress = None
     status.plan = result.plan
     status.changes = result.changes
     status.totals = totals(result)

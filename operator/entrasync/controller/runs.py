@@ -22,6 +22,7 @@ from entrasync.controller.durations import parse_time
 from entrasync.controller.environment import Environment
 from entrasync.controller.gateway import Gateway, core_path, job_path
 from entrasync.controller.observe import Observer
+from entrasync.controller.progress import LOG_LINES, plan_of, progress_of
 from entrasync.controller.queue import JOB_LOOK, QUEUE_LOOK
 from entrasync.controller.references import account_problem, reference_problem
 from entrasync.controller.resources import Resources
@@ -159,7 +160,23 @@ class RunReconciler:
             self._write_run(
                 run, run_status.run_waiting(run, mode, "JobCannotStart", stuck, now), now
             )
+        else:
+            self._follow(run, pods, now)
         return now + JOB_LOOK
+
+    def _follow(self, run: SyncRun, pods: list[dict[str, Any]], now: dt.datetime) -> None:
+        """Tells how far the run has come; seldom, because each telling is an event for others."""
+        before = run.status.progress if run.status else None
+        seen = parse_time(before.observed_time) if before else None
+        alive = [pod for pod in pods if not harvest.pod_has_ended(pod)]
+        if not alive or (seen is not None and now - seen < JOB_LOOK):
+            return
+        name = max(alive, key=harvest.created)["metadata"]["name"]
+        log = self.gateway.log_of(run.metadata.namespace or "", name, LOG_LINES)
+        progress = progress_of(log, now)
+        if progress is not None:
+            after = run_status.run_progressed(run, progress, plan_of(log))
+            self.resources.write_status(run, run.status, after)
 
     def _cancel(
         self, run: SyncRun, job: dict[str, Any] | None, now: dt.datetime

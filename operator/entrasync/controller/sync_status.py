@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Final
 
 from entrasync.api.directory_sync import (
@@ -69,9 +70,21 @@ def sync_after_run(sync: DirectorySync, run: SyncRun, result: RunResult) -> Dire
 
 
 def sync_status(
-    sync: DirectorySync, decision: Decision, next_due: dt.datetime | None, now: dt.datetime
+    sync: DirectorySync,
+    decision: Decision,
+    next_due: dt.datetime | None,
+    now: dt.datetime,
+    runs: Sequence[SyncRun] = (),
 ) -> DirectorySyncStatus:
-    """Status of a DirectorySync from its facts and what was decided."""
+    """Status of a DirectorySync from its facts and what was decided.
+
+    Args:
+        sync: as it was read.
+        decision: what happens next.
+        next_due: when the next run is due by schedule.
+        now: the time.
+        runs: its runs, of which one may be under way.
+    """
     status = sync.status.model_copy(deep=True) if sync.status else DirectorySyncStatus()
     name = decision.run if isinstance(decision, Active) else None
     name = decision.name if isinstance(decision, StartRun) else name
@@ -82,7 +95,7 @@ def sync_status(
     status.observed_generation = sync.metadata.generation
     status.conditions = merge(
         status.conditions,
-        _sync_conditions(sync, status, decision),
+        _sync_conditions(sync, status, decision, _pause(decision, runs)),
         managed=SYNC_CONDITIONS,
         generation=sync.metadata.generation,
         now=now,
@@ -103,8 +116,22 @@ def _held_up(result: RunResult) -> str | None:
     return f"the last run took longer: {told}"
 
 
+def _pause(decision: Decision, runs: Sequence[SyncRun]) -> str | None:
+    """How the quota holds up the run under way, in a sentence; `None` when it does not."""
+    if not isinstance(decision, Active):
+        return None
+    for run in runs:
+        progress = run.status.progress if run.status else None
+        if run.metadata.name == decision.run and progress is not None and progress.paused_until:
+            return (
+                f"run {decision.run} waits for the tenant's quota of writes until"
+                f" {progress.paused_until} (`spec.writeQuotaPercent`)"
+            )
+    return None
+
+
 def _sync_conditions(
-    sync: DirectorySync, status: DirectorySyncStatus, decision: Decision
+    sync: DirectorySync, status: DirectorySyncStatus, decision: Decision, pause: str | None
 ) -> dict[str, Wanted]:
     wanted = _outcome_conditions(status)
     if isinstance(decision, Blocked):
@@ -117,10 +144,9 @@ def _sync_conditions(
             wanted["Ready"] = Wanted(
                 status=TRUE, reason="InitialSync", message="the first sync is under way"
             )
-    if status.last_run is not None and status.last_run.throttled:
-        wanted["Throttled"] = Wanted(
-            status=TRUE, reason="Throttled", message=status.last_run.throttled
-        )
+    throttled = pause or (status.last_run.throttled if status.last_run else None)
+    if throttled:
+        wanted["Throttled"] = Wanted(status=TRUE, reason="Throttled", message=throttled)
     if sync.spec.suspend:
         wanted["Suspended"] = Wanted(
             status=TRUE,

@@ -117,9 +117,12 @@ def plan_changes(
         else:
             unaccounted.add(candidate.anchor)
     frozen = {entry.anchor for entry in evaluation.withheld}
-    untouched = _links_to_leave(evaluation, cloud) | unaccounted | removed
+    ends = _Ends(
+        untouched=frozenset(_links_to_leave(evaluation, cloud) | unaccounted | removed),
+        absent=frozenset(frozen - cloud.keys() - evaluation.desired.keys()),
+    )
     for anchor in sorted(evaluation.desired):
-        changes += _object_changes(evaluation.desired[anchor], cloud.get(anchor), untouched)
+        changes += _object_changes(evaluation.desired[anchor], cloud.get(anchor), ends)
     orphans = Counter(
         found.object_type
         for anchor, found in cloud.items()
@@ -134,6 +137,19 @@ def plan_changes(
         unaccounted=frozenset(unaccounted),
         orphans=dict(orphans),
     )
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class _Ends:
+    """Who is left out of references.
+
+    Attributes:
+        untouched: whose memberships are never ended.
+        absent: who is withheld and was never created: a reference to them would be refused.
+    """
+
+    untouched: frozenset[str]
+    absent: frozenset[str]
 
 
 def _in_order(
@@ -221,7 +237,7 @@ _OBJECT_PHASES: Final = {
 def _object_changes(
     desired: DesiredObject,
     known: CloudObject | None,
-    untouched: set[str],
+    ends: _Ends,
 ) -> list[PlannedChange]:
     before: Mapping[str, PropertyValue] = {} if known is None else known.properties
     differing: dict[str, PropertyValue] = {
@@ -233,12 +249,13 @@ def _object_changes(
         if key not in desired.properties and value is not None
     }
     references = {key: differing.pop(key) for key in (MANAGER,) if key in differing}
+    references = {key: value for key, value in references.items() if value not in ends.absent}
     changes: list[PlannedChange] = []
     if known is None or differing:
         changes.append(_set(desired, _OBJECT_PHASES[desired.object_type], known, differing, before))
     if references:
         changes.append(_set(desired, Phase.REFERENCES, known, references, before, refers=True))
-    links = _link_changes(desired, known, untouched)
+    links = _link_changes(desired, known, ends)
     if links:
         changes.append(
             PlannedChange(
@@ -282,15 +299,15 @@ def _set(
 def _link_changes(
     desired: DesiredObject,
     known: CloudObject | None,
-    untouched: set[str],
+    ends: _Ends,
 ) -> tuple[LinkChange, ...]:
     """Members to add and remove.
 
     The service itself ends the links of what is deleted, so none is sent for those.
     """
     before = frozenset() if known is None else known.members
-    added = sorted(desired.members - before)
-    gone = sorted(before - desired.members - untouched)
+    added = sorted(desired.members - before - ends.absent)
+    gone = sorted(before - desired.members - ends.untouched)
     return tuple(
         [LinkChange(anchor=anchor, add=False) for anchor in gone]
         + [LinkChange(anchor=anchor, add=True) for anchor in added]

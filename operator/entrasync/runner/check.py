@@ -10,6 +10,7 @@ import structlog
 
 from entrasync.api.result import CheckOutcome, DirectoryFacts, RunResult
 from entrasync.engine.facts import directory_facts, usable_attributes
+from entrasync.entra.retrying import Patience
 from entrasync.errors import ConfigurationError, EntrasyncError
 from entrasync.runner.report import message_of
 from entrasync.runner.source import directory_config, open_patiently
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from entrasync.runner.secret_files import SecretFiles
 
 ACCEPTED: Final = "Accepted"
+PATIENCE: Final = Patience(busy_seconds=120)
+"""A check must have said what it found before its Job's deadline."""
 NO_TOMBSTONES: Final = (
     "The account may not list deleted objects, so deletions cannot be told from lost sight and are"
     " not exported; grant it the right to list the container Deleted Objects."
@@ -46,7 +49,7 @@ def check(snapshot: Snapshot, secrets: SecretFiles) -> RunResult:
 
     def try_tenant() -> str:
         nonlocal tenant
-        with connect_tenant(snapshot, secrets) as client:
+        with connect_tenant(snapshot, secrets, patience=PATIENCE) as client:
             tenant = read_tenant(client, snapshot)
         return f"Signed in to {tenant.company.display_name or 'the tenant'}."
 

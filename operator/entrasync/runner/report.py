@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from entrasync.api.result import RunResult
-from entrasync.errors import BlockedError, ConfigurationError, EntrasyncError
+from entrasync.errors import BlockedError, CancelledError, ConfigurationError, EntrasyncError
 from entrasync.runner.plan_text import effort_text
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ def failed_result(error: Exception, *, mode: str) -> RunResult:
             message=f"the run ended with an unexpected {type(error).__name__}; its log says more",
             mode=mode,
         )
+    if isinstance(error, CancelledError):
+        return RunResult(outcome="Cancelled", reason=error.reason, message=error.message, mode=mode)
     return RunResult(
         outcome="Blocked" if isinstance(error, BlockedError) else "Failed",
         reason=error.reason,

@@ -25,7 +25,7 @@ from entrasync.engine.outcome import CycleOutcome
 from entrasync.engine.report import code_counts
 from entrasync.entra.contracts import PROVISION, SyncVersion
 from entrasync.entra.pacing import Pacer, share_of
-from entrasync.errors import ConfigurationError, EntrasyncError
+from entrasync.errors import CancelledError, ConfigurationError, EntrasyncError
 from entrasync.runner.check import check
 from entrasync.runner.inputs import cycle_inputs, effective_mode, effective_scope, require_sync
 from entrasync.runner.plan_text import render_plan
@@ -48,6 +48,8 @@ SHOWN: Final = 10
 """Objects in error, and with a warning, that a result names."""
 LOCAL_RUN: Final = "local"
 """Name under which the store keeps the result of a run that has no SyncRun."""
+
+_NAP_SECONDS: Final = 0.5
 
 log = structlog.get_logger()
 
@@ -174,10 +176,11 @@ class _Request:
                 with connect_tenant(
                     snapshot,
                     self._secrets,
+                    sleep=self._nap,
                     on_busy=lambda operation: pacer.busy(writing=operation in PROVISION.values()),
                 ) as client:
                     parts = CycleParts(
-                        session_factory=lambda: open_patiently(source, time.sleep),
+                        session_factory=lambda: open_patiently(source, self._nap),
                         client=client,
                         store=store,
                         pacer=pacer,
@@ -198,6 +201,20 @@ class _Request:
                 result = self._add_facts(_result(self.outcome, mode))
             store.keep_result(_run_name(snapshot), dt.datetime.now(dt.UTC), result.to_message())
         return result
+
+    def _nap(self, seconds: float) -> None:
+        """Waits, but no longer than until somebody asks the run to end.
+
+        Raises:
+            CancelledError: somebody did.
+        """
+        until = time.monotonic() + seconds
+        while not self._cancelled():
+            left = until - time.monotonic()
+            if left <= 0:
+                return
+            time.sleep(min(left, _NAP_SECONDS))
+        raise CancelledError
 
     def _add_facts(self, result: RunResult) -> RunResult:
         """Adds what was learnt, which a failed run tells as well."""

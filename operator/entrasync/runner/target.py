@@ -16,6 +16,7 @@ from entrasync.engine.report import company_of
 from entrasync.entra.client import Surroundings, SyncServiceClient
 from entrasync.entra.clouds import Cloud
 from entrasync.entra.contracts import SyncVersion
+from entrasync.entra.retrying import DEFAULT_PATIENCE, Patience
 from entrasync.entra.tokens import (
     CertificateCredential,
     Credential,
@@ -92,6 +93,8 @@ def connect_tenant(
     snapshot: Snapshot,
     secrets: SecretFiles,
     *,
+    sleep: Callable[[float], None] = time.sleep,
+    patience: Patience = DEFAULT_PATIENCE,
     on_busy: Callable[[str], None] | None = None,
 ) -> Iterator[SyncServiceClient]:
     """A client of the tenant's sync service.
@@ -99,6 +102,8 @@ def connect_tenant(
     Args:
         snapshot: names the tenant and its cloud.
         secrets: its credential.
+        sleep: waits so many seconds, or ends the run by an exception.
+        patience: how long to go on after what passes by itself.
         on_busy: told the operation, each time the service says that the tenant is busy.
 
     Raises:
@@ -127,7 +132,12 @@ def connect_tenant(
             cloud,
             tenant.spec.tenant_id,
             tokens,
-            Surroundings(sleep=time.sleep, new_id=lambda: str(uuid.uuid4()), on_busy=on_busy),
+            Surroundings(
+                sleep=sleep,
+                new_id=lambda: str(uuid.uuid4()),
+                patience=patience,
+                on_busy=on_busy,
+            ),
             version=SyncVersion(endpoint.version),
             resource=tenant.key,
         ) as client,

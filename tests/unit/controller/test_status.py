@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from entrasync.api.result import CheckOutcome, RunResult
-from entrasync.api.sync_run import CodeCount, ObjectError, Pacing, PlanSummary
+from entrasync.api.sync_run import CodeCount, ObjectError, Pacing, PlanSummary, RunProgress
 from entrasync.controller.decide import Active, Blocked, Decision, Wait
 from entrasync.controller.part_status import cloud_status, part_checked
 from entrasync.controller.run_status import run_ended
@@ -166,6 +166,24 @@ def test_a_run_that_was_held_up_leaves_a_word_until_the_next(
     (ready,) = [c for c in after.conditions if c.type == "Ready"]
     assert (ready.status, ready.reason) == ("True", "Synchronized")
     assert [c.message for c in after.conditions if c.type == "Throttled"] == [told] * bool(told)
+
+
+def test_a_run_that_waits_for_the_quota_says_until_when() -> None:
+    sync, run = samples.sync(), samples.run(phase="Running")
+    assert run.status is not None
+    run.status.progress = RunProgress(stage="Export", paused_until="2026-03-14T15:20:00Z")
+
+    paused = sync_status(sync, Active("contoso-1"), None, NOW, [samples.run("other"), run])
+    run.status.progress.paused_until = None
+    going_on = sync_status(sync, Active("contoso-1"), None, NOW, [run])
+
+    (told,) = [c.message for c in paused.conditions if c.type == "Throttled"]
+    assert told == (
+        "run contoso-1 waits for the tenant's quota of writes until 2026-03-14T15:20:00Z"
+        " (`spec.writeQuotaPercent`)"
+    )
+    assert conditions(paused)["Ready"] == ("True", "InitialSync")
+    assert "Throttled" not in conditions(going_on)
 
 
 def test_a_run_shows_its_plan_its_pacing_its_errors_and_warnings() -> None:

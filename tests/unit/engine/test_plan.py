@@ -180,3 +180,41 @@ def test_the_digest_does_not_depend_on_order(
     assert digest_of(changes) == before
     if changes:
         assert digest_of(changes[1:]) != before
+
+
+def test_nobody_refers_to_who_was_withheld_and_never_created() -> None:
+    def withheld(anchor: str) -> Withheld:
+        return Withheld(
+            anchor=anchor,
+            guid=f"guid-{anchor}",
+            object_type=SyncObjectType.USER,
+            reason="DuplicateAnchor",
+            message="",
+        )
+
+    def desired(anchor: str, kind: SyncObjectType, **more: Any) -> DesiredObject:
+        members = {"properties": {"displayName": anchor}} | more
+        return DesiredObject(guid=f"guid-{anchor}", object_type=kind, anchor=anchor, **members)
+
+    known = CloudObject(
+        anchor="known", object_type=SyncObjectType.USER, guid="g", properties={}, owned=True
+    )
+    evaluation = Evaluation(
+        desired={
+            "group": desired(
+                "group", SyncObjectType.GROUP, members=frozenset({"ann", "known", "never"})
+            ),
+            "ann": desired("ann", SyncObjectType.USER, properties={"manager": "never"}),
+            "bob": desired("bob", SyncObjectType.USER, properties={"manager": "known"}),
+        },
+        withheld=(withheld("known"), withheld("never")),
+        excluded={},
+        in_scope=5,
+    )
+
+    plan = plan_changes(evaluation, {"known": known}, {})
+
+    links = [link.anchor for change in plan.changes for link in change.message.links]
+    managers = [change.message.properties.get("manager") for change in plan.changes]
+    assert links == ["ann", "known"]
+    assert [each for each in managers if each] == ["known"]

@@ -17,6 +17,7 @@ from entrasync.api.sync_run import (
 from entrasync.errors import (
     BindRejectedError,
     BlockedError,
+    CancelledError,
     ConfigurationError,
     EntrasyncError,
     TransientError,
@@ -57,6 +58,7 @@ def test_exit_codes(outcome: str, permanent: bool, outside: int, in_job: int) ->
     ("error", "outcome", "permanent"),
     [
         (BindRejectedError("BindRejected", "no"), "Failed", True),
+        (CancelledError(), "Cancelled", False),
         (ConfigurationError("BaseNotFound", "no"), "Failed", True),
         (TransientError("ServerUnreachable", "no"), "Failed", False),
         (BlockedError("SourceEmpty", "no"), "Blocked", False),
