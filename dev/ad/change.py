@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import sys
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import ldb
 
-from dev.ad import database
-from dev.ad.company import BASE_DN, BIG_GROUP, GROUPS, SIZES, STAFF, Person, escape, people
+from dev.ad import database, seed
+from dev.ad.company import BASE_DN, BIG_GROUP, GROUPS, SIZES, STAFF, Person, escape, people, plain
 
 RENAMED_OU, NEW_OU = "Legal", "Legal and Compliance"
 NEW_SURNAME = "Åström-Neumann"
@@ -69,7 +70,7 @@ def delete_all(directory: Any, _: str) -> dict[str, object]:
 
 def add_user(directory: Any, name: str) -> dict[str, object]:
     """Adds a person of the given name."""
-    account = name.replace(" ", "-").lower()
+    account = plain(name)
     directory.add(
         {
             "dn": f"CN={escape(name)},{STAFF}",
@@ -90,12 +91,41 @@ def set_password(directory: Any, argument: str) -> dict[str, object]:
     return {"account": account}
 
 
+def add_reader(directory: Any, argument: str) -> dict[str, object]:
+    """Adds the account ACCOUNT=PASSWORD, which sees deleted objects, but may not replicate."""
+    account, _, password = argument.partition("=")
+    seed.grant_deleted(directory, seed.add_account(directory, account, password))
+    return {"account": account}
+
+
+def add_plain_reader(directory: Any, argument: str) -> dict[str, object]:
+    """Adds the account ACCOUNT=PASSWORD, which may do what everybody may."""
+    account, _, password = argument.partition("=")
+    seed.add_account(directory, account, password)
+    return {"account": account}
+
+
+def new_identity(directory: Any, _: str) -> dict[str, object]:
+    """Makes the data those of another domain controller; the server must be stopped."""
+    name = str(directory.get_dsServiceName())
+    message = ldb.Message(ldb.Dn(directory, name))
+    identity = uuid.uuid4()
+    message["invocationId"] = ldb.MessageElement(
+        identity.bytes_le, ldb.FLAG_MOD_REPLACE, "invocationId"
+    )
+    directory.modify(message, controls=["relax:0"])
+    return {"invocationId": str(identity)}
+
+
 COMMANDS: dict[str, Callable[[Any, str], dict[str, object]]] = {
     "demo": demo,
     "delete-users": delete_users,
     "delete-all": delete_all,
     "add-user": add_user,
     "set-password": set_password,
+    "add-reader": add_reader,
+    "add-plain-reader": add_plain_reader,
+    "new-identity": new_identity,
 }
 
 

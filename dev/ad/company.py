@@ -92,14 +92,19 @@ class Person:
     @property
     def mail(self) -> str:
         """An address made of the name, in plain ASCII where that is possible."""
-        plain = unicodedata.normalize("NFKD", f"{self.given}.{self.surname}")
-        local = "".join(c for c in plain if c.isascii() and (c.isalnum() or c in ".-"))
-        return f"{local.strip('.') or 'user'}.{self.number}@contoso.test".lower()
+        local = plain(f"{self.given}.{self.surname}").strip(".")
+        return f"{local or 'user'}.{self.number}@contoso.test"
 
     @property
     def disabled(self) -> bool:
         """Whether the account is disabled: one in twenty-five."""
         return self.number % 25 == 7  # noqa: PLR2004  - any remainder does
+
+
+def plain(text: str) -> str:
+    """A text as names and addresses take it: ASCII letters, digits, dots and hyphens."""
+    letters = unicodedata.normalize("NFKD", text.replace(" ", "-"))
+    return "".join(c for c in letters if c.isascii() and (c.isalnum() or c in ".-")).lower()
 
 
 def people(size: Size) -> list[Person]:

@@ -14,7 +14,8 @@ pytestmark = pytest.mark.cluster
 
 def test_501_deletions_wait_for_an_approval(stage: Stage, place: Place) -> None:
     with stage.directory("deletions", "company") as host:
-        place.apply(*_at(place, host))
+        # the fill and the deletions within five minutes: more than 80 % of the tenant's quota
+        place.apply(*_at(place, host), place.tenant(writeQuotaPercent=100))
         before = place.until_synchronized()
         users = before["objects"]["users"]
 
