@@ -1,4 +1,4 @@
-"""Writes the files generated from the package: `crds/`, the chart's copies, the field reference.
+"""Writes the files generated from the package: `crds/`, the chart's copies, pages of `docs/`.
 
 `python -m dev.generate` writes them; with `--check` it fails when one has drifted.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from entrasync.api.crds import render_files
 from entrasync.api.reference import render_reference
+from entrasync.emulator.reference import render_emulator_reference
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = (ROOT / "crds", ROOT / "helm" / "entrasync" / "files" / "crds")
@@ -19,6 +20,7 @@ def wanted_files() -> dict[Path, str]:
     """Path -> text of every generated file."""
     files = {folder / name: text for folder in FOLDERS for name, text in render_files().items()}
     files[ROOT / "docs" / "kinds.md"] = render_reference()
+    files[ROOT / "docs" / "emulator.md"] = render_emulator_reference()
     return files
 
 

@@ -4,6 +4,7 @@ with EmulatorServer() as cloud:
     cloud.url, cloud.ca_pem, cloud.tenant_id, cloud.client_id, cloud.client_secret
     cloud.objects("User"), cloud.links(anchor), cloud.requests(), cloud.set_faults(busyEvery=2)
     cloud.post(cloud.export(objects)), cloud.graph("GET", "organization")
+    cloud.serve(cloud.export(objects))
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import datetime as dt
 import ssl
 import threading
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
+from entrasync.emulator.app import Sources
 from entrasync.emulator.certificates import KeyPair, make_application_pair
 from entrasync.emulator.config import EmulatorConfig
 from entrasync.emulator.manifests import cloud_manifest
@@ -58,6 +60,7 @@ class EmulatorServer:
     Args:
         tenant: members of the tenant's configuration, in the names of the file, to add or replace.
         data: file that keeps what it holds over a restart.
+        clock: the time of the cloud; default: the time.
         cloud: members of the whole configuration, to add or replace.
     """
 
@@ -66,8 +69,10 @@ class EmulatorServer:
         tenant: Mapping[str, Any] | None = None,
         *,
         data: Path | None = None,
+        clock: Callable[[], dt.datetime] | None = None,
         **cloud: Any,
     ) -> None:
+        self._sources = None if clock is None else Sources(clock=clock)
         now = dt.datetime.now(dt.UTC)
         self.certificate: KeyPair = make_application_pair(CLIENT_ID, now)
         """Certificate and key (PEM) of the application."""
@@ -95,7 +100,9 @@ class EmulatorServer:
         self._socket = open_socket("127.0.0.1", 0)
         self.url = public_url(self.config, self._socket.getsockname()[1])
         """`https://localhost:PORT`, also reachable as 127.0.0.1."""
-        self._server = Server(self._prepared, self._data, on_start=self._ready.set)
+        self._server = Server(
+            self._prepared, self._data, on_start=self._ready.set, sources=self._sources
+        )
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._socket]}, name="emulator"
         )
@@ -194,6 +201,11 @@ class EmulatorServer:
         return self.http.post(
             SERVICE_PATH, content=body, headers={"content-type": CONTENT_TYPE} | headers
         )
+
+    def serve(self, body: bytes) -> bytes:
+        """The sync service's answer to a request, without HTTP and TLS between."""
+        host = httpx.URL(self.url).netloc.decode()
+        return self._server.app.sync_service.handle(body, host).body
 
     def graph(self, method: str, path: str, **request: Any) -> httpx.Response:
         """Microsoft Graph's answer, by an application with all permissions."""

@@ -3,22 +3,55 @@
 from __future__ import annotations
 
 import copy
+import datetime as dt
 import os
 import subprocess
 import sys
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from entrasync.api.common import API_VERSION
 from entrasync.api.result import RunResult
+from entrasync.entra.client import SyncServiceClient
 from entrasync.runner.run import run
+from entrasync.runner.target import connect_tenant
 from tests.support.emulator import EmulatorServer
 from tests.support.samba import SambaServer
 
 Manifest = dict[str, Any]
+
+
+class Clockwork:
+    """A time for a run and its cloud: it passes, and jumps ahead instead of being waited for.
+
+    Given to the emulator as its clock, and to runs with `wind`: a client that backs off for
+    minutes, and a cloud whose tokens and limits go by them, agree about it at once.
+    """
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+        """Seconds that were asked to be waited for."""
+
+    def now(self) -> dt.datetime:
+        """The time of the cloud."""
+        return dt.datetime.now(dt.UTC) + dt.timedelta(seconds=sum(self.waits))
+
+    def sleep(self, seconds: float) -> None:
+        """Lets seconds pass."""
+        self.waits.append(seconds)
+
+    def wind(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Lets runs of this process wait by this clock for their tenant."""
+
+        def connect(*arguments: Any, **options: Any) -> AbstractContextManager[SyncServiceClient]:
+            return connect_tenant(*arguments, **options | {"sleep": self.sleep})
+
+        monkeypatch.setattr("entrasync.runner.run.connect_tenant", connect)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ from entrasync.emulator.http import (
     HttpResponse,
     error_response,
     json_response,
+    whole_number,
 )
 from entrasync.emulator.objects import CloudObject, Value
 from entrasync.emulator.persistence import DataFile
@@ -185,7 +186,7 @@ def _set_faults(tenant: RunningTenant, request: HttpRequest, now: float) -> Http
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise _BadRequestError(f"`{where}`: {first['msg']}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _BadRequestError("the body must be a JSON object") from None
     return _faults(tenant)
 
@@ -210,10 +211,10 @@ def _page(
 
 
 def _number(request: HttpRequest, name: str, default: int, least: int) -> int:
-    text = request.query.get(name) or str(default)
-    if not text.isascii() or not text.isdigit() or int(text) < least:
+    number = whole_number(request.query.get(name) or str(default))
+    if number is None or number < least:
         raise _BadRequestError(f"`{name}` must be a number of at least {least}")
-    return int(text)
+    return number
 
 
 def _document(tenant: RunningTenant, each: CloudObject) -> dict[str, Any]:

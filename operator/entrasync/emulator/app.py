@@ -118,6 +118,11 @@ class EmulatorApp:
         self._admin = Admin(self.tenants, data, clock=sources.clock)
         self._pages = Pages(config, self.tenants)
 
+    @property
+    def sync_service(self) -> SyncService:
+        """The sync service itself, for callers in this process that need no HTTP."""
+        return self._service
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one connection's request, as ASGI wants it."""
         if scope["type"] != "http":

@@ -38,6 +38,7 @@ from entrasync.emulator.http import (
     HttpRequest,
     HttpResponse,
     json_response,
+    whole_number,
 )
 from entrasync.emulator.objects import CloudObject
 from entrasync.emulator.persistence import DataFile
@@ -253,10 +254,10 @@ def _sync_behaviour(call: Call, name: str, object_id: str) -> HttpResponse:
 
 def _objects(call: Call, kind: SyncObjectType, document: documents.Document) -> HttpResponse:
     require_get(call)
-    begin, size = position(call.request), page_size(call.request)
-    if not begin.isdigit() and begin:
+    size = page_size(call.request)
+    number = whole_number(position(call.request) or "0")
+    if number is None:
         raise bad_request("Invalid skip token.")
-    number = int(begin or "0")
     live = call.tenant.overview.live(kind)
     page = live[number : number + size]
     proceed = str(number + size) if len(live) > number + size else None

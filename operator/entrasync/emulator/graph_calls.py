@@ -24,6 +24,7 @@ from entrasync.emulator.http import (
     HttpRequest,
     HttpResponse,
     json_response,
+    whole_number,
 )
 from entrasync.emulator.tenant import RunningTenant
 
@@ -160,7 +161,8 @@ def page_size(request: HttpRequest) -> int:
         GraphError: it is out of range, or asks for what the emulator does not do.
     """
     text = request.query.get("$top", str(_DEFAULT_PAGE))
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _LARGEST_PAGE:
+    size = whole_number(text)
+    if size is None or not 1 <= size <= _LARGEST_PAGE:
         raise GraphError(
             BAD_REQUEST,
             "Request_BadRequest",
@@ -173,7 +175,7 @@ def page_size(request: HttpRequest) -> int:
             "Request_UnsupportedQuery",
             f"Unsupported query parameter '{unsupported[0]}' of the emulator.",
         )
-    return int(text)
+    return size
 
 
 def position(request: HttpRequest) -> str:

@@ -25,6 +25,7 @@ UNSUPPORTED_MEDIA_TYPE: Final = 415
 SERVER_ERROR: Final = 500
 
 
+_MOST_DIGITS: Final = 15
 _MOST_READ: Final = 1024 * 1024 * 1024
 """Octets of a body that is too large that are read and forgotten, so that its sender, who may not
 listen before it is done, gets to hear of it."""
@@ -88,6 +89,13 @@ def html_response(page: str) -> HttpResponse:
 def error_response(status: int, message: str) -> HttpResponse:
     """An error of the emulator's own addresses."""
     return json_response({"error": message}, status)
+
+
+def whole_number(text: str) -> int | None:
+    """A number of a query that counts things, `None` when it is none or none can be that large."""
+    if not text.isascii() or not text.isdigit() or len(text) > _MOST_DIGITS:
+        return None
+    return int(text)
 
 
 def headers_of(scope: Scope) -> dict[str, str]:

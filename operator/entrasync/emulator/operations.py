@@ -8,10 +8,21 @@ from typing import Final
 
 from entrasync.api.azure_cloud import EndpointVersion
 from entrasync.emulator.readback import CookieError, read_page
-from entrasync.emulator.refusals import FaultError
+from entrasync.emulator.refusals import (
+    COOKIE_TEXT,
+    TOO_MANY_LINKS_TEXT,
+    TOO_MANY_OBJECTS_TEXT,
+    FaultError,
+)
 from entrasync.emulator.switches import Switches
 from entrasync.emulator.tenant import RunningTenant
-from entrasync.entra.contracts import ACTION_PREFIX, NS_SERVICE, SyncObject, SyncVersion
+from entrasync.entra.contracts import (
+    ACTION_PREFIX,
+    NS_SERVICE,
+    SyncObject,
+    SyncOperation,
+    SyncVersion,
+)
 from entrasync.entra.envelope import answer, leaf
 from entrasync.entra.nbfx import NbfxWriter
 from entrasync.entra.requests import ReadBackRequest
@@ -63,6 +74,8 @@ def provision(
     counts = {
         "objects": len(results),
         "links": links,
+        "deletions": sum(change.operation is SyncOperation.DELETE for change in changes),
+        "linkRemovals": sum(not link.add for change in changes for link in change.links),
         "succeeded": succeeded,
         "failed": len(results) - succeeded,
     }
@@ -70,14 +83,12 @@ def provision(
 
 
 def _check_size(switches: Switches, version: SyncVersion, *, objects: int, links: int) -> None:
-    """Refuses a request that holds too much; guessed: that the limits are enforced, and how."""
+    """Refuses a request that holds too much."""
     most_links, most_objects = switches.max_links_per_request, switches.max_objects_per_request
     if version is SyncVersion.V2 and links > most_links:
-        raise FaultError("TooManyLinks", f"A request must not change more than {most_links} links.")
+        raise FaultError("TooManyLinks", TOO_MANY_LINKS_TEXT.format(most=most_links))
     if most_objects is not None and objects > most_objects:
-        raise FaultError(
-            "TooManyObjects", f"A request must not hold more than {most_objects} objects."
-        )
+        raise FaultError("TooManyObjects", TOO_MANY_OBJECTS_TEXT.format(most=most_objects))
 
 
 def read_back(
@@ -110,8 +121,7 @@ def read_back(
             takes=lambda given: tenant.misbehaviour.takes_cookie(given, now),
         )
     except CookieError as error:
-        # Guessed: what the service says to a cookie it does not know any more.
-        raise FaultError(error.name, "The cookie is not valid or has expired.") from None
+        raise FaultError(error.name, COOKIE_TEXT) from None
     counts = {"objects": len(page.objects)}
     return Outcome(encode_read_back_response(version, page, relates_to=relates_to), counts)
 

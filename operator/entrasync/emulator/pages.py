@@ -20,6 +20,7 @@ from entrasync.emulator.http import (
     OK,
     HttpRequest,
     HttpResponse,
+    whole_number,
 )
 from entrasync.emulator.layout import (
     ROWS,
@@ -297,8 +298,7 @@ def _find(tenant: RunningTenant, name: str) -> CloudObject:
 
 
 def _number(query: Mapping[str, str]) -> int:
-    text = query.get("from", "0")
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else 0  # noqa: PLR2004 - any number of objects
+    return whole_number(query.get("from", "0")) or 0
 
 
 def _root(tenant: RunningTenant) -> str:

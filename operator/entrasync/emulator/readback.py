@@ -11,7 +11,7 @@ import binascii
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Final
+from typing import Any, Final
 
 from entrasync.emulator.objects import CloudObject
 from entrasync.emulator.store import TenantStore
@@ -157,9 +157,11 @@ def _seal(position: _Position) -> str:
 def _open(cookie: str, tenant_id: str, store: TenantStore) -> _Position:
     try:
         position = _Position(**json.loads(base64.b64decode(cookie, validate=True)))
-        valid = position.tenant == tenant_id and 0 <= position.after <= store.version
-        valid = valid and isinstance(position.given, float | int)
-    except (ValueError, TypeError, binascii.Error):
+        # what JSON says, whatever the class says
+        numbers: tuple[Any, ...] = (position.after, position.until or 0, position.full or 0)
+        valid = position.tenant == tenant_id and isinstance(position.given, float | int)
+        valid = valid and all(isinstance(n, int) and 0 <= n <= store.version for n in numbers)
+    except (ValueError, TypeError, RecursionError, binascii.Error):
         valid = False
     if not valid:
         raise CookieError("CookieInvalid")

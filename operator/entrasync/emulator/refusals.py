@@ -8,6 +8,15 @@ from entrasync.entra.contracts import ACTION_PREFIX, SERVICE_PATH
 from entrasync.entra.faults import ACTION_NOT_SUPPORTED, encode_fault, encode_redirection_fault
 from entrasync.entra.requests import RequestEnvelope
 
+BUILD_TOO_OLD_TEXT: Final = "This version of the client is no longer supported."
+"""Guessed: that builds below a floor are refused is documented, not in which words."""
+COOKIE_TEXT: Final = "The cookie is not valid or has expired."
+"""Guessed: what the service says to a cookie it does not know any more."""
+TOO_MANY_LINKS_TEXT: Final = "A request must not change more than {most} links."
+"""Guessed: that the limit of the tenant's configuration is enforced, and in which words."""
+TOO_MANY_OBJECTS_TEXT: Final = "A request must not hold more than {most} objects."
+"""Guessed: that there is such a limit at all, and in which words it is told."""
+
 _SERVER_NAME: Final = "EMULATOR"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import ipaddress
 import os
 import signal
@@ -18,7 +19,7 @@ import structlog
 import uvicorn
 from typing_extensions import override
 
-from entrasync.emulator.app import EmulatorApp, split_listen
+from entrasync.emulator.app import EmulatorApp, Sources, split_listen
 from entrasync.emulator.certificates import KeyPair
 from entrasync.emulator.config import DEFAULT_HOSTNAMES, load_config
 from entrasync.emulator.http import Scope
@@ -39,6 +40,7 @@ class EmulatorServer(uvicorn.Server):
         prepared: the cloud.
         data: where changes go.
         on_start: is called once.
+        sources: time, ids and chance.
     """
 
     def __init__(
@@ -47,10 +49,13 @@ class EmulatorServer(uvicorn.Server):
         data: DataFile,
         *,
         on_start: Callable[[], None],
+        sources: Sources | None = None,
     ) -> None:
+        self.app = EmulatorApp(prepared.config, data, sources, cut=self._cut)
+        """The cloud without its connections."""
         super().__init__(
             uvicorn.Config(
-                EmulatorApp(prepared.config, data, cut=self._cut),
+                self.app,
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -181,6 +186,9 @@ def _run_until_told(server: uvicorn.Server, bound: socket.socket) -> None:
     """Serves until SIGTERM or SIGINT, which the server raises again when it is done with it."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
+    # what the tenants hold already stays: looking for garbage among it would hold up requests
+    gc.collect()
+    gc.freeze()
     server.run(sockets=[bound])
 
 

@@ -21,7 +21,12 @@ from entrasync.emulator.operations import (
     read_back,
 )
 from entrasync.emulator.persistence import DataFile
-from entrasync.emulator.refusals import FaultError, undeserializable, unsupported
+from entrasync.emulator.refusals import (
+    BUILD_TOO_OLD_TEXT,
+    FaultError,
+    undeserializable,
+    unsupported,
+)
 from entrasync.emulator.switches import Switches
 from entrasync.emulator.tenant import RunningTenant
 from entrasync.emulator.tokens import Authority, InvalidTokenError
@@ -171,8 +176,7 @@ class SyncService:
         minimum = tenant.switches.minimum_build
         build = request.token.dirsync_build_number if request.token else ""
         if minimum is not None and _build(build) < _build(minimum):
-            # Guessed: how the service words this is not known.
-            raise FaultError("BuildTooOld", "This version of the client is no longer supported.")
+            raise FaultError("BuildTooOld", BUILD_TOO_OLD_TEXT)
         if request.operation != COMPANY_CONFIGURATION and not tenant.is_syncing:
             raise FaultError("NotActivated", NOT_ACTIVATED_TEXT)
 

@@ -77,7 +77,7 @@ class Switches(ApiModel):
     """How it is spoiled: Truncated, CutOff, Garbage or WrongContentType."""
     delay_every: Annotated[int, Field(ge=0)] = 1
     """Every so many calls the answer is held back; it may be spoiled or cut besides."""
-    delay_seconds: Annotated[float, Field(ge=0, le=3600)] = 0.0
+    delay_seconds: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] = 0.0
     """How long it is held back; what was asked for has taken effect by then."""
     throttle: Throttle | None = None
     """What exceeds so many writes is answered with fault 81 and not applied; default: no limit.

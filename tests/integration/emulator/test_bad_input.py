@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -181,6 +182,55 @@ def test_parameters_and_case_of_the_content_type_do_not_matter(server: EmulatorS
 @pytest.mark.parametrize("path", ["/v1.0/organization", "/admin/tenants", "/x/oauth2/v2.0/token"])
 def test_other_addresses_take_no_large_bodies(server: EmulatorServer, path: str) -> None:
     assert server.http.post(path, content=b"x" * (MIB + 1)).status_code == 413
+
+
+MANY = "9" * 4500
+
+
+@pytest.mark.parametrize(
+    ("address", "body"),
+    [
+        ("objects?limit=0", None),
+        ("objects?limit=" + MANY, None),
+        ("objects?continue=-1", None),
+        ("objects?continue=" + MANY, None),
+        ("objects?continue=%C2%B2", None),
+        ("objects?type=Robot", None),
+        ("objects/%FF", None),
+        ("objects/a", None),
+        ("faults", b"["),
+        ("faults", b"[]"),
+        ("faults", b"[" * 100_000),
+        ("faults", b"\xff"),
+        ("faults", b'{"delaySeconds": NaN}'),
+        ("faults", b'{"busyEvery": ' + MANY.encode() + b"}"),
+        ("faults", b'{"busyevery": 1}'),
+        ("faults", b'{"operations": ["\\ud800"]}'),
+    ],
+)
+def test_a_question_without_sense_is_400(
+    server: EmulatorServer, address: str, body: bytes | None
+) -> None:
+    url = f"/admin/tenants/{server.tenant_id}/{address}"
+
+    answer = server.http.get(url) if body is None else server.http.put(url, content=body)
+
+    assert answer.status_code == 400
+    assert "must be" in answer.json()["error"] or "`" in answer.json()["error"]
+    assert server.post(server.reading()).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "$top=" + MANY,
+        "$skiptoken=" + urlsafe_b64encode(MANY.encode()).decode(),
+        "$skiptoken=" + urlsafe_b64encode("\u00b2".encode()).decode(),
+        "$skiptoken=_w",
+    ],
+)
+def test_graph_refuses_pages_that_are_none(server: EmulatorServer, query: str) -> None:
+    assert server.graph("GET", f"users?{query}").status_code == 400
 
 
 @contextmanager

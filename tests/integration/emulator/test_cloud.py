@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import uuid
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ from entrasync.entra.contracts import (
     SyncOperation,
     SyncVersion,
 )
+from entrasync.entra.responses import decode_provision_response, decode_read_back_response
 from entrasync.entra.tokens import CertificateCredential, MsalTokenSource, SecretCredential
 from entrasync.errors import ConfigurationError
 from tests.support.emulator import CLIENT_ID, CLIENT_SECRET, EmulatorServer
@@ -376,14 +378,89 @@ def test_a_body_of_more_than_64_mib_is_refused(server: EmulatorServer) -> None:
     assert answer.status_code == 413
 
 
-def test_lists_come_in_pages() -> None:
-    with EmulatorServer({"seed": {"users": 5}}) as server:
-        root = f"/admin/tenants/{server.tenant_id}/objects"
-        first = server.http.get(root, params={"limit": "3"}).json()
-        rest = server.http.get(root, params={"limit": "3", "continue": first["continue"]}).json()
+@pytest.mark.parametrize(
+    ("what", "query", "count"),
+    [
+        ("objects", {}, 7),
+        ("objects", {"type": "User"}, 5),
+        ("links", {"group": "somebody-else-group-000001"}, 5),
+        ("requests", {}, 4),
+    ],
+)
+def test_lists_come_in_pages(what: str, query: dict[str, str], count: int) -> None:
+    seed = {"users": 5, "groups": 1, "contacts": 1, "membersPerGroup": 5}
+    with EmulatorServer({"seed": seed}) as server:
+        for _ in range(4):
+            server.post(server.reading())
+        root = f"/admin/tenants/{server.tenant_id}/{what}"
+        whole = server.http.get(root, params=query).json()
+        pages = [server.http.get(root, params=query | {"limit": "3"}).json()]
+        while proceed := pages[-1].get("continue"):
+            more = query | {"limit": "3", "continue": proceed}
+            pages.append(server.http.get(root, params=more).json())
 
-    assert [len(first["items"]), len(rest["items"])] == [3, 2]
-    assert "continue" not in rest
+    assert len(whole["items"]) == count
+    assert "continue" not in whole
+    assert [item for page in pages for item in page["items"]] == whole["items"]
+    assert [len(page["items"]) for page in pages[:-1]] == [3] * (len(pages) - 1)
+
+
+@pytest.mark.parametrize("anchor", ["YW5u", "q8vq/+8=", "a/b?c=d#e", "Zo\u00eb", "User_x"])
+def test_an_object_is_found_by_its_anchor_in_base64url(server: EmulatorServer, anchor: str) -> None:
+    with client_of(server) as client:
+        (result,) = client.provision([user(anchor)])
+    assert result.success
+    assert result.cloud_anchor is not None
+
+    assert server.object(anchor)["sourceAnchor"] == anchor
+    assert server.object(result.cloud_anchor)["sourceAnchor"] == anchor
+    padded = urlsafe_b64encode(anchor.encode()).decode()
+    root = f"/admin/tenants/{server.tenant_id}/objects"
+    assert server.http.get(f"{root}/{padded}").json()["sourceAnchor"] == anchor
+    nobody = urlsafe_b64encode(b"nobody").decode()
+    assert server.http.get(f"{root}/{nobody}").status_code == 404
+
+
+def test_a_request_is_served_without_http_as_with_it(server: EmulatorServer) -> None:
+    found = decode_provision_response(server.serve(server.export([user("c2VydmVk")])))
+
+    assert [each.success for each in found] == [True]
+    assert server.object("c2VydmVk")["synced"]
+    assert server.requests()[-1]["counts"] == {
+        "objects": 1,
+        "links": 0,
+        "deletions": 0,
+        "linkRemovals": 0,
+        "succeeded": 1,
+        "failed": 0,
+    }
+
+
+def test_a_restart_in_the_middle_of_a_reading_loses_nothing(tmp_path: Path) -> None:
+    """Tokens do not outlive it, cookies, links and what is quarantined do."""
+    data, seed = tmp_path / "data.sqlite", {"users": 9, "groups": 2, "membersPerGroup": 4}
+    faults = {"readBackPageSize": 4}
+    taken = {"proxyAddresses": ("smtp:taken@contoso.test",)}
+    with EmulatorServer({"seed": seed}, data=data, faults=faults) as server:
+        server.serve(server.export([user("b25l", **taken), user("dHdv", **taken)]))
+        token = server.token()
+        first = decode_read_back_response(server.serve(server.reading(token=token)))
+        before = {each["sourceAnchor"]: each for each in server.objects("User")}
+    with EmulatorServer({"seed": seed}, data=data, faults=faults) as server:
+        assert server.post(server.reading(token=token)).status_code == 500
+        pages = [first]
+        while pages[-1].more:
+            body = server.reading(pages[-1].cookie)
+            pages.append(decode_read_back_response(server.serve(body)))
+        after = {each["sourceAnchor"]: each for each in server.objects("User")}
+        groups = [each["sourceAnchor"] for each in server.objects("Group")]
+        links = {anchor: server.links(anchor) for anchor in groups}
+
+    assert after == before
+    assert before["dHdv"]["quarantined"]
+    read = [each.source_anchor for page in pages for each in page.objects]
+    assert sorted(read) == sorted([*before, *links])
+    assert {len(found) for found in links.values()} == {4}
 
 
 def test_the_command_serves_what_it_prints_and_stops_when_told(tmp_path: Path) -> None:
@@ -463,6 +540,19 @@ def test_tenants_write_to_one_file_at_the_same_time(tmp_path: Path) -> None:
     with EmulatorServer(data=data, tenants=tenants) as server:
         for each in server.http.get("/admin/tenants").json()["items"]:
             assert each["objects"]["User"] == rounds
+
+
+def test_a_tenant_that_is_at_work_holds_up_no_other() -> None:
+    application = {"clientId": CLIENT_ID, "clientSecret": CLIENT_SECRET}
+    ids = [str(uuid.UUID(int=number)) for number in (1, 2)]
+    tenants = [{"tenantId": each, "applications": [application]} for each in ids]
+    with EmulatorServer(tenants=tenants) as server:
+        token = server.ask_token(tenant_id=ids[1]).json()["access_token"]
+        with server._server.app.tenants[ids[0]].lock:
+            assert server.post(server.export([user("YW5u")], token=token)).is_success
+            assert server.http.get(f"/admin/tenants/{ids[1]}/objects").is_success
+            assert server.http.get("/healthz").is_success
+            assert server.ask_token(tenant_id=ids[0]).is_success
 
 
 def test_a_token_of_the_cluster_proves_an_application() -> None:

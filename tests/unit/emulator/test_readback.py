@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+import json
 
 import pytest
 from hypothesis import given
@@ -121,9 +122,30 @@ def test_v1_has_empty_attributes_and_v2_has_none() -> None:
 
 
 @pytest.mark.parametrize(
-    "cookie", ["", "no base64!", base64.b64encode(b"[]").decode(), base64.b64encode(b"{}").decode()]
+    "content",
+    [
+        "[]",
+        "{}",
+        "[" * 100_000,
+        json.dumps({"tenant": TENANT, "after": -1}),
+        json.dumps({"tenant": TENANT, "after": 0.5}),
+        json.dumps({"tenant": TENANT, "after": 99}),
+        json.dumps({"tenant": TENANT, "until": "later"}),
+        json.dumps({"tenant": TENANT, "until": 2, "full": "all"}),
+        json.dumps({"tenant": TENANT, "given": "today"}),
+    ],
 )
-def test_a_cookie_of_somebody_else_is_refused(cookie: str) -> None:
+def test_a_cookie_somebody_else_made_is_refused(content: str) -> None:
+    tenant = store()
+    for anchor in ("a", "b"):
+        change(tenant, anchor, SyncOperation.SET)
+    cookie = base64.b64encode(content.encode()).decode()
+    with pytest.raises(CookieError):
+        read_page(tenant, TENANT, SyncVersion.V2, cookie=cookie, page_size=1)
+
+
+@pytest.mark.parametrize("cookie", ["", "no base64!", "W10", "\u00e9"])
+def test_what_is_no_cookie_is_refused(cookie: str) -> None:
     with pytest.raises(CookieError):
         read_page(store(), TENANT, SyncVersion.V2, cookie=cookie, page_size=10)
 
