@@ -72,7 +72,10 @@ generate: venv ## Writes the generated files: CRDs and the chart's copies
 lock: venv ## Pins the requirements anew
 	@$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 pyproject.toml -o requirements/runtime.txt
 	@$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 pyproject.toml --group dev -o requirements/dev.txt
+	@$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --group bench -o requirements/bench.txt
 
 .PHONY: bench
 bench: venv packages ## Runs the benchmarks (ONLY=name for one)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt \
+	  || echo "A client to compare with could not be built; the benchmark ldap says what it needs."
 	@$(BIN)/python -m bench $(ONLY)

@@ -158,21 +158,31 @@ def _add_what_is_never_synced(database: Any) -> None:
 
 def _add_reader(database: Any, password: str) -> None:
     """The account that reads: it may replicate changes and see deleted objects, no more."""
-    dn = f"CN={READER},CN=Users,{BASE_DN}"
+    sid = add_account(database, READER, password)
+    _grant(database, BASE_DN, f"(OA;;CR;{REPLICATE_CHANGES};;{sid})", [])
+    grant_deleted(database, sid)
+
+
+def add_account(database: Any, name: str, password: str) -> str:
+    """Adds an account that may do what everybody may, and gives its SID."""
+    dn = f"CN={name},CN=Users,{BASE_DN}"
     database.add(
         {
             "dn": dn,
             "objectClass": "user",
-            "sAMAccountName": READER,
-            "userPrincipalName": f"{READER}@contoso.test",
+            "sAMAccountName": name,
+            "userPrincipalName": f"{name}@contoso.test",
             "unicodePwd": f'"{password}"'.encode("utf-16-le"),
             # normal account whose password does not expire
             "userAccountControl": str(0x200 | 0x10000),
         }
     )
     sid_value = database.search(dn, ldb.SCOPE_BASE, attrs=["objectSid"])[0]["objectSid"][0]
-    sid = str(ndr_unpack(security.dom_sid, sid_value))
-    _grant(database, BASE_DN, f"(OA;;CR;{REPLICATE_CHANGES};;{sid})", [])
+    return str(ndr_unpack(security.dom_sid, sid_value))
+
+
+def grant_deleted(database: Any, sid: str) -> None:
+    """Lets an account see deleted objects."""
     _grant(database, f"CN=Deleted Objects,{BASE_DN}", f"(A;;RPLC;;;{sid})", ["show_deleted:1"])
 
 

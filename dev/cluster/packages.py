@@ -31,6 +31,12 @@ DIRECTORY = {
 }
 """Program or file -> package, for the Active Directory of the integration tests."""
 
+LARGE_DIRECTORY = {
+    "/usr/sbin/slapd": "slapd",
+}
+"""Program -> package, for the directory of 100,000 people that tests and benchmarks read: OpenLDAP
+is filled in seconds and answers quicker than any client reads."""
+
 BROWSER = {
     "chromium": "chromium",
     "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf": "fonts-dejavu-core",
@@ -38,7 +44,7 @@ BROWSER = {
 """Program or file -> package, for the tests that look at the emulator's pages; a continuous build
 that installs the packages of the tests has them too."""
 
-TESTS = DIRECTORY | BROWSER
+TESTS = DIRECTORY | LARGE_DIRECTORY | BROWSER
 """Program or file -> package, for all tests."""
 
 

@@ -32,8 +32,12 @@ class Forwarder:
         """Bytes the server sent."""
         self.cut_after: int | None = None
         """Cut all connections once the server has sent that many bytes."""
+        self.on_cut: Callable[[], None] | None = None
+        """Called when that is so, before anything is cut."""
         self.silent = False
         """Swallow what the server sends."""
+        self.spoil = False
+        """Change what the server sends."""
 
     def start(self) -> None:
         self._run(self._accept)
@@ -80,9 +84,11 @@ class Forwarder:
             while data := server.recv(_CHUNK):
                 self.received += len(data)
                 if self.cut_after is not None and self.received > self.cut_after:
+                    if self.on_cut is not None:
+                        self.on_cut()
                     break
                 if not self.silent:
-                    client.sendall(data)
+                    client.sendall(data[::-1] if self.spoil else data)
         _end(client, server)
 
 

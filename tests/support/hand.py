@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ssl
+import uuid
 from types import TracebackType
 from typing import Any, Self
 
 import ldap3
 
 from tests.support.samba import SambaServer
+
+SHOW_DELETED = "1.2.840.113556.1.4.417"
 
 
 class Hand:
@@ -60,6 +63,30 @@ class Hand:
     def move(self, dn: str, *, name: str | None = None, parent: str | None = None) -> None:
         """Renames an object, moves it, or both."""
         self._connection.modify_dn(dn, name or dn.partition(",")[0], new_superior=parent)
+
+    def guid_of(self, dn: str) -> str:
+        """The objectGUID of an object."""
+        self._connection.search(dn, "(objectClass=*)", ldap3.BASE, attributes=["objectGUID"])
+        return str(uuid.UUID(bytes_le=self._raw("objectGUID")[0]))
+
+    def restore(self, guid: str, dn: str) -> None:
+        """Brings a deleted object back under a name."""
+        shown = [(SHOW_DELETED, True, None)]
+        self._connection.search(
+            f"<GUID={guid}>", "(objectClass=*)", ldap3.BASE, attributes=["1.1"], controls=shown
+        )
+        self._connection.modify(
+            self._connection.response[0]["dn"],
+            {
+                "isDeleted": [(ldap3.MODIFY_DELETE, [])],
+                "distinguishedName": [(ldap3.MODIFY_REPLACE, [dn])],
+            },
+            controls=shown,
+        )
+
+    def _raw(self, attribute: str) -> list[bytes]:
+        found: list[bytes] = self._connection.response[0]["raw_attributes"][attribute]
+        return found
 
     def delete(self, dn: str) -> None:
         """Deletes an object."""

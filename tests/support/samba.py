@@ -43,6 +43,7 @@ class SambaServer:
     Args:
         folder: an empty folder for its data.
         size: `company` (some 2,000 people) or `small`.
+        data: what `keep` kept of another server, to begin with.
     """
 
     base_dn = BASE_DN
@@ -51,25 +52,26 @@ class SambaServer:
     admin_user = ADMIN_USER
     admin_password = ADMIN_PASSWORD
 
-    def __init__(self, folder: Path, size: str = "small") -> None:
+    def __init__(self, folder: Path, size: str = "small", *, data: Path | None = None) -> None:
         self._folder = folder
+        self._data = data
         self._size = size
         # an address nobody else uses: Samba's ports cannot be chosen
         self.host = f"127.{secrets.randbelow(200) + 20}.{secrets.randbelow(250)}.9"
         self.url = f"ldaps://{self.host}"
         authority = Authority("test CA", dt.datetime.now(dt.UTC))
         self.ca_pem = authority.certificate
-        self._pair = authority.issue([self.host, "dc1.contoso.test"])
+        self.pair = authority.issue([self.host, "dc1.contoso.test"])
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        shutil.copytree(template(self._size), self._folder, dirs_exist_ok=True)
+        shutil.copytree(self._data or template(self._size), self._folder, dirs_exist_ok=True)
         (self._folder / "run").mkdir(exist_ok=True)
         tls = self._folder / "tls-copy"
-        tls.mkdir(mode=0o700)
+        tls.mkdir(mode=0o700, exist_ok=True)
         for name, text in (
-            ("tls.crt", self._pair.certificate),
-            ("tls.key", self._pair.key),
+            ("tls.crt", self.pair.certificate),
+            ("tls.key", self.pair.key),
             ("ca.crt", self.ca_pem),
         ):
             (tls / name).write_text(text)
@@ -111,6 +113,17 @@ class SambaServer:
         self._process.wait()
         self._process = None
 
+    def keep(self, folder: Path) -> None:
+        """Keeps a copy of the data of this server, which must be stopped."""
+        assert self._process is None
+        shutil.copytree(self._folder, folder, ignore=_sockets)
+
+    def set_back(self, kept: Path) -> None:
+        """Makes this server, which must be stopped, what it was when its data were kept."""
+        assert self._process is None
+        shutil.rmtree(self._folder)
+        shutil.copytree(kept, self._folder)
+
     def change(self, command: str, argument: str = "") -> dict[str, Any]:
         """Changes the directory, see dev/ad/change.py, and tells what was done."""
         output = _system_python(
@@ -137,6 +150,10 @@ class SambaServer:
                 return True
         except OSError:
             return False
+
+
+def _sockets(folder: str, names: list[str]) -> set[str]:
+    return {name for name in names if (Path(folder) / name).is_socket()}
 
 
 def template(size: str) -> Path:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 
 import structlog
 from ldap3 import NONE, SAFE_SYNC, SIMPLE, Connection, Server
-from ldap3.core.exceptions import LDAPExceptionError, LDAPStartTLSError
+from ldap3.core.exceptions import LDAPStartTLSError
 
 from entrasync.directory.link import Link, close_connection
+from entrasync.directory.locate import FIELD as DOMAIN_FIELD
+from entrasync.directory.locate import locate
 from entrasync.directory.tls import VerifiedTls, not_trusted
 from entrasync.errors import BindRejectedError, ConfigurationError, TransientError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     from entrasync.directory.model import DirectoryConfig
+
+    Finder: TypeAlias = Callable[[DirectoryConfig], tuple[str, ...]]
 
 _SUCCESS = 0
 _NOT_NOW = frozenset({51, 52})
@@ -28,33 +34,69 @@ class _UnreachableError(Exception):
     """This server cannot be used now, the next one may."""
 
 
-def connect(config: DirectoryConfig) -> Link:
-    """Give a bound connection to the first server of the list that answers.
+def connect(config: DirectoryConfig, *, find: Finder = locate) -> Link:
+    """Give a bound connection to the first server that answers, of the list or of the domain.
+
+    Args:
+        config: where to connect and how.
+        find: finds the servers of a domain.
 
     Raises:
         BindRejectedError: the credentials were refused; no other server was asked.
         ConfigurationError: a certificate is not trusted, or an address cannot be used.
         TransientError: no server can be reached.
     """
+    failures: list[str] = []
+    for link in reach(config, failures, find=find):
+        return link
+    raise unreachable(failures, config)
+
+
+def reach(config: DirectoryConfig, failures: list[str], *, find: Finder = locate) -> Iterator[Link]:
+    """Give a bound connection to each server that answers, one after the other.
+
+    Args:
+        config: where to connect and how.
+        failures: filled with what was wrong with the servers that do not answer.
+        find: finds the servers of a domain.
+
+    Raises:
+        BindRejectedError: the credentials were refused; no other server was asked.
+        ConfigurationError: a certificate is not trusted, or an address cannot be used.
+        TransientError: no servers are found.
+    """
     for url in config.servers:
         _check_address(url, config)
     if not config.bind_user or not config.bind_password:
         # a simple bind without a password succeeds as nobody (RFC 4513, 5.1.2)
         raise _bind_rejected("The user name or the password is empty.", config)
-    failures = []
-    for url in config.servers:
+    for url in find(config) if _is_by_name(config) else config.servers:
         try:
-            return _connect_to(url, config)
+            link = _connect_to(url, config)
         except _UnreachableError as error:
             log.info("server_unreachable", server=url, error=str(error))
             failures.append(f"{url} ({error})")
-    raise TransientError(
+        else:
+            yield link
+
+
+def unreachable(failures: Sequence[str], config: DirectoryConfig) -> TransientError:
+    """Build the error of servers of which none answers."""
+    return TransientError(
         "ServerUnreachable",
         f"No server can be reached: {', '.join(failures) or 'none is given'}. "
         "Check the addresses, the network and that a domain controller is up.",
         resource=config.resource,
-        field="spec.servers",
+        field=_named_in(config),
     )
+
+
+def _is_by_name(config: DirectoryConfig) -> bool:
+    return config.domain is not None and not config.servers
+
+
+def _named_in(config: DirectoryConfig) -> str:
+    return DOMAIN_FIELD if _is_by_name(config) else "spec.servers"
 
 
 def _connect_to(url: str, config: DirectoryConfig) -> Link:
@@ -63,10 +105,11 @@ def _connect_to(url: str, config: DirectoryConfig) -> Link:
     try:
         _open_with_tls(connection)
         _, result, _, _ = connection.bind(read_server_info=False)
-    except (OSError, LDAPExceptionError) as error:
+    except Exception as error:  # ldap3 stumbles over a broken answer with whatever it comes to
         close_connection(connection)
         if tls.refusal is not None:
-            raise not_trusted(tls.refusal, url, config.resource) from error
+            named_in = _named_in(config)
+            raise not_trusted(tls.refusal, url, config.resource, named_in=named_in) from error
         raise _UnreachableError(connection.last_error or str(error)) from error
     if result["result"] == _SUCCESS:
         return Link(connection, url=url, resource=config.resource)

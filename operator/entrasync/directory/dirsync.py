@@ -1,8 +1,9 @@
 """Changes by the DirSync control of Active Directory.
 
 The server's cookie is kept inside one of our own that also says which naming context, and which
-rights, it was made with: a cookie of another domain, or of an account that saw less, would let
-changes slip by unnoticed.
+rights, it was made with, and how far the server was: a cookie of another domain, of an account that
+saw less, or of a server that was set back since, would let changes slip by unnoticed. Another
+domain controller may well go on from it: the server's own cookie says what it has told of each.
 """
 
 from __future__ import annotations
@@ -23,24 +24,29 @@ from entrasync.directory.entries import Wanted, build_change
 from entrasync.directory.errors import CookieRejectedError, MalformedAnswerError
 from entrasync.directory.link import SUBTREE, Search
 from entrasync.directory.model import ChangePage
+from entrasync.directory.position import PACKED_BYTES, Position, read_position
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from entrasync.directory.link import Answer
+    from entrasync.directory.model import Container
     from entrasync.directory.reader import Reader
 
-REPLICATION_RIGHT = ("DirSync", "ReplicationRightGranted")
-OBJECT_SECURITY_ONLY = ("DirSync", "ObjectSecurity")
-NOT_OFFERED = ("FullComparison", "DirSyncNotOffered")
-REFUSED = ("FullComparison", "DirSyncRefused")
+REPLICATION_RIGHT = "ReplicationRightGranted"
+OBJECT_SECURITY_ONLY = "ObjectSecurity"
+NOT_OFFERED = "DirSyncNotOffered"
+REFUSED = "DirSyncRefused"
 
-_MAGIC = b"EDS1"
+IS_DELETED = "isDeleted"
+
+_MAGIC = b"EDS2"
 _GUID_BYTES = 16
 _HEADER = len(_MAGIC) + 1 + _GUID_BYTES
+_LONG_HEADER = _HEADER + PACKED_BYTES
 
-_NOT_THE_COOKIE = frozenset({3, 11, 51, 52})
-"""Time limit, admin limit, busy, unavailable: the same cookie may be good later."""
+_NOT_NOW = frozenset({3, 11, 51, 52})
+"""Time limit, admin limit, busy, unavailable: the same request may be good later."""
 _NEXT_TO_NOTHING = "(objectClass=domainDNS)"
 """Only the root of the domain: drains the control without reading the directory."""
 
@@ -50,71 +56,82 @@ class DirSync:
 
     Args:
         reader: how to search.
-        base: DN of the root of the naming context.
-        base_guid: its GUID.
+        context: the root of the naming context.
+        invocation_id: which database the server has; `None` when it is not readable.
         offered: the server says it knows the control.
     """
 
-    def __init__(self, reader: Reader, *, base: str, base_guid: str, offered: bool) -> None:
+    def __init__(
+        self, reader: Reader, *, context: Container, invocation_id: str | None, offered: bool
+    ) -> None:
         self._reader = reader
-        self._base = base
-        self._base_guid = base_guid
+        self._context = context
+        self._invocation_id = invocation_id
         self._offered = offered
 
     @cached_property
-    def method(self) -> tuple[str, str]:
-        """How changes can be read, and why so; tried once."""
+    def standing(self) -> tuple[bool, str]:
+        """Whether the control can be used, and why or why not; tried once.
+
+        Raises:
+            ReadFailedError: the server is too busy to tell.
+        """
         if not self._offered:
-            return NOT_OFFERED
-        for flags, method in ((0, REPLICATION_RIGHT), (OBJECT_SECURITY, OBJECT_SECURITY_ONLY)):
-            if self._ask(flags, b"", ["objectClass"], _NEXT_TO_NOTHING).result.code == 0:
-                return method
-        return REFUSED
+            return False, NOT_OFFERED
+        for flags, reason in ((0, REPLICATION_RIGHT), (OBJECT_SECURITY, OBJECT_SECURITY_ONLY)):
+            answer = self._ask(flags, b"", ["objectClass"], _NEXT_TO_NOTHING)
+            if answer.result.code == 0:
+                return True, reason
+            if answer.result.code in _NOT_NOW:
+                raise self._reader.failed(answer, "a read of changes")
+        return False, REFUSED
 
     def current_cookie(self) -> bytes:
-        """Give a cookie of now; empty when changes cannot be read at all."""
-        if self.method[0] != "DirSync":
-            return b""
+        """Give a cookie of now."""
+        position = self._position()
         cookie, more = b"", True
         while more:
             answer = self._ask(self._flags, cookie, ["objectClass"], _NEXT_TO_NOTHING)
             if answer.result.code:
                 raise self._reader.failed(answer, "a read of changes")
             more, cookie = _continuation(answer)
-        return self._seal(cookie)
+        return self._seal(cookie, position)
 
     def changes(
         self, cookie: bytes, attributes: Sequence[str], object_filter: str
     ) -> Iterator[ChangePage]:
         """Read what changed since `cookie`, page by page.
 
+        What was deleted and restored comes with `isDeleted` among its attributes.
+
         Raises:
             CookieRejectedError: the cookie is not one to go on with; read everything once.
         """
-        wanted = Wanted(attributes)
+        wanted = Wanted((*attributes, IS_DELETED))
         asked = wanted.request("name", "member")
-        inner, more = self._unseal(cookie), True
+        position = self._position()
+        inner, more = self._unseal(cookie, position), True
         while more:
             answer = self._ask(self._flags, inner, asked, object_filter)
-            if answer.result.code in _NOT_THE_COOKIE:
+            if answer.result.code in _NOT_NOW:
                 raise self._reader.failed(answer, "a read of changes")
             if answer.result.code:
                 raise self._rejected(f"the server refused it (LDAP result {answer.result.code})")
             more, inner = _continuation(answer)
             yield ChangePage(
                 entries=tuple(build_change(raw, wanted) for raw in answer.entries()),
-                cookie=self._seal(inner),
+                cookie=self._seal(inner, position),
                 more=more,
             )
 
     @property
     def _flags(self) -> int:
-        return OBJECT_SECURITY if self.method == OBJECT_SECURITY_ONLY else 0
+        return OBJECT_SECURITY if self.standing[1] == OBJECT_SECURITY_ONLY else 0
 
     def _ask(self, flags: int, cookie: bytes, attributes: list[str], object_filter: str) -> Answer:
         return self._reader.link.search(
             Search(
-                base=self._base,
+                base=self._context.dn,
                 scope=SUBTREE,
                 attributes=attributes,
                 filter=object_filter,
@@ -122,17 +139,23 @@ class DirSync:
             )
         )
 
-    def _seal(self, cookie: bytes) -> bytes:
-        return _MAGIC + bytes((self._flags,)) + UUID(self._base_guid).bytes + cookie
+    def _position(self) -> Position:
+        return read_position(self._reader, self._invocation_id)
 
-    def _unseal(self, cookie: bytes) -> bytes:
-        if self.method[0] != "DirSync":
-            raise self._rejected("the server does not offer DirSync to this account")
-        header, inner = cookie[:_HEADER], cookie[_HEADER:]
-        if not inner or not header.startswith(_MAGIC):
+    def _header(self) -> bytes:
+        return _MAGIC + bytes((self._flags,)) + UUID(self._context.guid).bytes
+
+    def _seal(self, cookie: bytes, position: Position) -> bytes:
+        return self._header() + position.pack() + cookie
+
+    def _unseal(self, cookie: bytes, now: Position) -> bytes:
+        inner = cookie[_LONG_HEADER:]
+        if not inner or not cookie.startswith(_MAGIC):
             raise self._rejected("it is none")
-        if header != self._seal(b""):
+        if cookie[:_HEADER] != self._header():
             raise self._rejected("it is of another domain or of an account with other rights")
+        if now.is_set_back_from(Position.unpack(cookie[_HEADER:_LONG_HEADER])):
+            raise self._rejected("the domain controller was set back to an earlier time")
         return inner
 
     def _rejected(self, why: str) -> CookieRejectedError:

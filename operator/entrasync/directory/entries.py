@@ -9,11 +9,11 @@ from entrasync.directory.errors import MalformedAnswerError
 from entrasync.directory.model import DN_ATTRIBUTES, SourceEntry
 from entrasync.directory.values import (
     ValueRange,
+    fold_description,
     guid_from_bytes,
     guid_of_name,
     is_true,
     parse_extended_name,
-    split_description,
 )
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ ALWAYS = ("objectGUID", "objectClass", "parentGUID", "isDeleted")
 """Asked for in every read, whatever else is wanted."""
 
 _DN_ATTRIBUTES = frozenset(name.lower() for name in DN_ATTRIBUTES)
+_NAMING = _DN_ATTRIBUTES | {"distinguishedname"}
+"""Attributes, in lower case, whose values the extended-DN control changes."""
 _ADDED = ValueRange(low=1, high=1)
 _REMOVED = ValueRange(low=0, high=0)
 
@@ -42,6 +44,7 @@ class Wanted:
 
     def __init__(self, attributes: Sequence[str]) -> None:
         self._by_folded = {name.lower(): name for name in attributes if name.lower() != "member"}
+        self._named = [name for name in self._by_folded if name in _NAMING]
 
     def request(self, *further: str) -> list[str]:
         """List what to ask the server for, each attribute once."""
@@ -53,7 +56,25 @@ class Wanted:
     def pick(self, held: Mapping[str, tuple[bytes, ...]]) -> dict[str, tuple[bytes, ...]]:
         """Keep what was asked for, under the names it was asked by."""
         names = self._by_folded
-        return {names[key]: _readable(key, held[key]) for key in held if key in names}
+        picked = {names[key]: held[key] for key in held if key in names}
+        for key in self._named:
+            if key in held:
+                picked[names[key]] = _readable(key, held[key])
+        return picked
+
+
+def whole_values(raw: RawEntry) -> dict[str, tuple[bytes, ...]] | None:
+    """Give the values by folded attribute name; `None` when there is a range among them.
+
+    That is what nearly all entries are, so nothing else is made of them.
+    """
+    found: dict[str, tuple[bytes, ...]] = {}
+    for description, values in raw.attributes.items():
+        key, value_range = fold_description(description)
+        if value_range is not None or key in found:
+            return None
+        found[key] = values
+    return found
 
 
 def held_values(raw: RawEntry) -> dict[str, Held]:
@@ -63,8 +84,7 @@ def held_values(raw: RawEntry) -> dict[str, Held]:
     """
     found: dict[str, Held] = {}
     for description, values in raw.attributes.items():
-        name, value_range = split_description(description)
-        key = name.lower()
+        key, value_range = fold_description(description)
         if value_range is not None or key not in found:
             found[key] = Held(values=values, range=value_range)
     return found
@@ -103,13 +123,13 @@ def build_change(raw: RawEntry, wanted: Wanted) -> SourceEntry:
     added: dict[str, tuple[bytes, ...]] = {}
     removed: dict[str, tuple[bytes, ...]] = {}
     for description, values in raw.attributes.items():
-        name, value_range = split_description(description)
+        name, value_range = fold_description(description)
         if value_range is None:
-            plain[name.lower()] = values
+            plain[name] = values
         elif value_range == _ADDED:
-            added[name.lower()] = values
+            added[name] = values
         elif value_range == _REMOVED:
-            removed[name.lower()] = values
+            removed[name] = values
         else:
             raise MalformedAnswerError("The server sent part of a list instead of its changes.")
     if plain.pop("member", ()):

@@ -1,9 +1,10 @@
 """What the directory adds to the tree of `entrasync.errors`.
 
 TransientError
-+-- CookieRejectedError     read everything once, then go on with a new cookie
-+-- ReadFailedError         the server answered a search with an error
-+-- MalformedAnswerError    the server sent what is not LDAP, or not what was asked
++-- DirectoryError              the connection was lost while reading
+    +-- CookieRejectedError     read everything once, then go on with a new cookie
+    +-- ReadFailedError         the server answered a search with an error
+    +-- MalformedAnswerError    the server sent what is not LDAP, or not what was asked
 """
 
 from __future__ import annotations
@@ -11,7 +12,14 @@ from __future__ import annotations
 from entrasync.errors import TransientError
 
 
-class CookieRejectedError(TransientError):
+class DirectoryError(TransientError):
+    """A read failed; whatever came before is a part, never the whole.
+
+    Whatever a server does, broken or hostile, a read ends with one of these.
+    """
+
+
+class CookieRejectedError(DirectoryError):
     """The directory, or the cookie itself, says that changes cannot be told from here on.
 
     A full read mends it.
@@ -21,7 +29,7 @@ class CookieRejectedError(TransientError):
         super().__init__("CookieRejected", message, resource=resource)
 
 
-class ReadFailedError(TransientError):
+class ReadFailedError(DirectoryError):
     """A search ended with a result other than success, so what was read is not complete.
 
     Args:
@@ -36,7 +44,7 @@ class ReadFailedError(TransientError):
         self.code = code
 
 
-class MalformedAnswerError(TransientError):
+class MalformedAnswerError(DirectoryError):
     """Bytes that are no LDAP message, or an answer that does not fit the question."""
 
     def __init__(self, message: str, *, resource: str = "") -> None:

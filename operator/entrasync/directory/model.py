@@ -40,7 +40,8 @@ class DirectoryConfig:
     """How to reach one Active Directory and what to read of it."""
 
     servers: tuple[str, ...]
-    """Addresses as `ldaps://host[:port]`, or `ldap://` with `start_tls`, in order of preference."""
+    """Addresses as `ldaps://host[:port]`, or `ldap://` with `start_tls`, in order of preference;
+    empty when `domain` says where to find them."""
     base_dn: str | None
     """Where to read; `None` is the server's default naming context."""
     bind_user: str
@@ -50,6 +51,8 @@ class DirectoryConfig:
     """The CAs to trust, PEM; `None` trusts those of the system."""
     start_tls: bool
     """Start TLS on `ldap://` connections before the bind; ignored for `ldaps://`."""
+    domain: str | None = None
+    """DNS name of a domain whose controllers are found by DNS; used when `servers` is empty."""
     resource: str = "ActiveDirectory/contoso"
     """`Kind/name` that errors point at."""
     connect_timeout: float = 10

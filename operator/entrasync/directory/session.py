@@ -5,31 +5,36 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
-from entrasync.directory.connect import connect
+import structlog
+
+from entrasync.directory.connect import reach, unreachable
 from entrasync.directory.controls import DIRSYNC, EXTENDED_DN, SHOW_DELETED
-from entrasync.directory.dirsync import DirSync
+from entrasync.directory.deltas import Deltas
 from entrasync.directory.entries import Wanted, guid_of
 from entrasync.directory.errors import MalformedAnswerError, ReadFailedError
 from entrasync.directory.link import BASE, ONE_LEVEL, SUBTREE, Search
+from entrasync.directory.locate import locate
 from entrasync.directory.model import Container, RootInfo
 from entrasync.directory.reader import INVALID_DN, NO_SUCH_OBJECT, REFERRAL, Reader
+from entrasync.directory.schema import read_schema, unreadable
 from entrasync.directory.values import (
     FUNCTIONAL_LEVELS,
     domain_of,
-    escape_filter,
     guid_from_bytes,
     naming_context_of,
     parse_extended_name,
 )
-from entrasync.errors import ConfigurationError
+from entrasync.errors import ConfigurationError, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import TracebackType
 
     from entrasync.directory.ber import RawEntry
+    from entrasync.directory.connect import Finder
     from entrasync.directory.link import Link
     from entrasync.directory.model import ChangePage, DirectoryConfig, SourceEntry
+    from entrasync.directory.schema import SchemaAttribute
 
 _CONTAINER_CLASSES = ("organizationalUnit", "container", "domainDNS", "builtinDomain")
 _OBJECT_CLASSES = ("user", "group", "contact")
@@ -50,6 +55,8 @@ _ROOT_ATTRIBUTES = (
 )
 _DELETED_OBJECTS = "18E2EA80684F11D2B9AA00C04F79F805"
 """Well-known GUID of the container that tombstones go to."""
+
+log = structlog.get_logger()
 
 
 class DirectorySession:
@@ -80,11 +87,13 @@ class DirectorySession:
         )
         self._context = self.resolve_container(context, field="spec.baseDN")
         self._schema = _first(dse, "schemaNamingContext")
-        self._dirsync = DirSync(
+        self._deltas = Deltas(
             self._reader,
-            base=self._context.dn,
-            base_guid=self._context.guid,
+            context=self._context,
             offered=DIRSYNC.encode() in dse.attributes.get("supportedControl", ()),
+            invocation_id=self.root.invocation_id,
+            deleted_objects=self._deleted_objects,
+            sees_deleted=self.can_read_deleted,
         )
 
     def __enter__(self) -> Self:
@@ -154,25 +163,29 @@ class DirectorySession:
             return self._reader.by_guid(guid, Wanted(attributes))
 
     def current_cookie(self) -> bytes:
-        """Give a DirSync cookie of now; empty when `delta_method` is not DirSync."""
-        return self._dirsync.current_cookie()
+        """Give a cookie of now; empty when `delta_method` is FullComparison."""
+        return self._deltas.current_cookie()
 
     def changes(self, cookie: bytes, attributes: Sequence[str]) -> Iterator[ChangePage]:
         """Read what changed in the whole naming context since `cookie`, tombstones included.
 
-        Entries hold what changed only. Children of a renamed or moved container do not come with
-        it. Of the attributes of `DN_ATTRIBUTES` only such with a single value may be asked for.
+        Entries hold what changed only, or are whole, with `()` for what is not set. Children of a
+        renamed or moved container do not come with it. Of the attributes of `DN_ATTRIBUTES` only
+        such with a single value may be asked for.
+
+        Beside what was asked for, by DirSync `isDeleted` comes, empty, with what was deleted and
+        restored, and by uSNChanged `memberOf` with everything.
 
         Raises:
             CookieRejectedError: read everything once, with a new cookie.
         """
         with self._naming():
-            yield from self._dirsync.changes(cookie, attributes, _OBJECT_FILTER)
+            yield from self._deltas.changes(cookie, attributes, _OBJECT_FILTER)
 
     @property
     def delta_method(self) -> tuple[str, str]:
         """How changes can be read and the reason, for example (`DirSync`, `ObjectSecurity`)."""
-        return self._dirsync.method
+        return self._deltas.method
 
     def can_read_deleted(self) -> bool:
         """Say whether the account sees tombstones.
@@ -182,7 +195,7 @@ class DirectorySession:
         attributes of the container itself do: others see no more than that it is there.
         """
         search = Search(
-            base=f"<WKGUID={_DELETED_OBJECTS},{self._context.dn}>",
+            base=self._deleted_objects,
             scope=ONE_LEVEL,
             attributes=["objectGUID"],
             controls=(SHOW_DELETED,),
@@ -195,19 +208,34 @@ class DirectorySession:
             return False
         return container is not None and "objectGUID" in container.attributes
 
+    @property
+    def naming_context(self) -> str:
+        """DN of the root of the naming context that changes are read of."""
+        return self._context.dn
+
+    @property
+    def deleted_objects_dn(self) -> str:
+        """The container of deleted objects, as a person names it."""
+        return f"CN=Deleted Objects,{self._context.dn}"
+
+    @property
+    def _deleted_objects(self) -> str:
+        return f"<WKGUID={_DELETED_OBJECTS},{self._context.dn}>"
+
     def missing_attributes(self, names: Sequence[str]) -> tuple[str, ...]:
         """List which of these attributes the schema does not know, in the given order."""
-        if not names:
-            return ()
-        clauses = "".join(f"(lDAPDisplayName={escape_filter(name)})" for name in names)
-        search = Search(
-            base=self._schema,
-            scope=SUBTREE,
-            attributes=["lDAPDisplayName"],
-            filter=f"(&(objectClass=attributeSchema)(|{clauses}))",
-        )
-        known = {_first(raw, "lDAPDisplayName").lower() for raw in self._reader.pages(search)}
+        known = self.schema_attributes(names)
         return tuple(name for name in names if name.lower() not in known)
+
+    def schema_attributes(self, names: Sequence[str]) -> dict[str, SchemaAttribute]:
+        """Look attributes up in the schema, by folded name; what it does not know is absent."""
+        return read_schema(self._reader, self._schema, names)
+
+    def unreadable_attributes(self, names: Sequence[str]) -> tuple[str, ...]:
+        """List which of these attributes the account can read of no user, group or contact."""
+        known = self.schema_attributes(names).values()
+        first_ones = Reader(self._link, page_size=1)
+        return unreadable(first_ones, self.root.base_dn, f"(|{_OBJECTS})", list(known))
 
     def _read(
         self, base_dn: str, attributes: Sequence[str], object_filter: str
@@ -262,20 +290,33 @@ class DirectorySession:
         )
 
 
-def open_session(config: DirectoryConfig) -> DirectorySession:
+def open_session(config: DirectoryConfig, *, find: Finder = locate) -> DirectorySession:
     """Connect, verify, bind, and find the base.
 
+    A server that lets the account in and then does not answer is left for the next one.
+
+    Args:
+        config: where to connect and how.
+        find: finds the servers of a domain.
+
     Raises:
-        BindRejectedError: the credentials were refused; asked once, at one server.
+        BindRejectedError: the credentials were refused; no server was asked after that.
         ConfigurationError: `CertificateNotTrusted` or `BaseNotFound`.
-        TransientError: `ServerUnreachable`: no server of the list answers.
+        TransientError: `ServerUnreachable`: no server answers.
     """
-    link = connect(config)
-    try:
-        return DirectorySession(link, config)
-    except BaseException:
-        link.close()
-        raise
+    failures: list[str] = []
+    last: TransientError | None = None
+    for link in reach(config, failures, find=find):
+        try:
+            return DirectorySession(link, config)
+        except TransientError as error:
+            link.close()
+            log.info("server_unusable", server=link.url, error=error.message)
+            last = error
+        except BaseException:
+            link.close()
+            raise
+    raise last or unreachable(failures, config)
 
 
 def _look_at(base: str) -> Search:

@@ -44,7 +44,9 @@ class VerifiedTls(Tls):
             raise
 
 
-def not_trusted(error: ssl.SSLCertVerificationError, url: str, resource: str) -> ConfigurationError:
+def not_trusted(
+    error: ssl.SSLCertVerificationError, url: str, resource: str, *, named_in: str = "spec.servers"
+) -> ConfigurationError:
     """Say why a server's certificate was refused, and what to do."""
     if error.verify_code in _NAME_MISMATCH:
         return ConfigurationError(
@@ -52,7 +54,7 @@ def not_trusted(error: ssl.SSLCertVerificationError, url: str, resource: str) ->
             f"The certificate of {url} is for another name. "
             "Use the server's name as its certificate has it.",
             resource=resource,
-            field="spec.servers",
+            field=named_in,
         )
     return ConfigurationError(
         "CertificateNotTrusted",

@@ -1,8 +1,15 @@
-"""Pure helpers for what Active Directory puts into names and values."""
+"""Pure helpers for what Active Directory puts into names and values.
+
+What the protocol promises and a server breaks, such as a member without a GUID, is an error: the
+read cannot be trusted. What one object holds in one attribute is not: a value that is none of its
+kind is `None`, and the object takes part without it.
+"""
 
 from __future__ import annotations
 
+import datetime as dt
 import re
+import struct
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -23,7 +30,26 @@ FUNCTIONAL_LEVELS = {
 
 _RANGE = re.compile(r"range=(\d{1,10})-(\d{1,10}|\*)", re.IGNORECASE)
 _GUID_TEXT = re.compile(rb"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_EXTENDED = re.compile(rb"<GUID=" + _GUID_TEXT.pattern + rb">;")
 _GUID_BYTES = 16
+
+
+FILE_TIME_NEVER = frozenset({0, 0x7FFFFFFFFFFFFFFF})
+"""How a Windows file time says that there is none, for example in `accountExpires`."""
+
+_FILE_TIME_EPOCH = dt.datetime(1601, 1, 1, tzinfo=dt.UTC)
+_INTEGER = re.compile(rb"-?[0-9]{1,19}")
+_INTEGER8 = range(-(1 << 63), 1 << 63)
+_ALL_BITS = (1 << 64) - 1
+_GENERALIZED_TIME = re.compile(
+    rb"(\d{4})(\d\d)(\d\d)(\d\d)(?:(\d\d)(\d\d)?)?(?:[.,](\d{1,12}))?(?:Z|([+-])(\d\d)(\d\d)?)"
+)
+_SID_HEADER = 8
+_SID_REVISION = 1
+_SID_MOST_PARTS = 15
+_ESCAPED = re.compile(r"(?:\\[0-9A-Fa-f]{2})+|\\.", re.DOTALL)
+_COMMA = re.compile(r"\\.|,", re.DOTALL)
+_SPECIAL = re.compile(r'["+,;<>=\\\0\n\r]|^[ #]| $')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +110,8 @@ def guid_of_name(value: bytes) -> str:
         MalformedAnswerError: there is none. A member without one could not be told from a member
             that left, so nothing is guessed here.
     """
+    if _EXTENDED.match(value):  # a large group has nothing but these
+        return value[6:42].decode("ascii").lower()
     name = parse_extended_name(value)
     if name.guid is None:
         raise MalformedAnswerError("The server named an object without its GUID.")
@@ -111,26 +139,152 @@ def split_description(description: str) -> tuple[str, ValueRange | None]:
     return name, None
 
 
+@lru_cache(maxsize=1024)
+def fold_description(description: str) -> tuple[str, ValueRange | None]:
+    """Like `split_description`, the name in lower case."""
+    name, value_range = split_description(description)
+    return name.lower(), value_range
+
+
 def is_true(values: tuple[bytes, ...]) -> bool:
     """Read an LDAP Boolean."""
     return values[:1] == (b"TRUE",)
 
 
+def text_from_bytes(value: bytes) -> str | None:
+    """Read a string; `None` when it is not UTF-8, as binary values and old imports are not.
+
+    Nothing is replaced or dropped: the text would be exported as if somebody had written it.
+    """
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def integer_from_bytes(value: bytes) -> int | None:
+    """Read an integer or integer8 (64 bits, signed); `None` when it is none."""
+    if not _INTEGER.fullmatch(value):
+        return None
+    number = int(value)
+    return number if number in _INTEGER8 else None
+
+
+def has_bits(number: int, bits: int) -> bool:
+    """Say whether all of `bits` are set, as the matching rule for bit-wise AND does.
+
+    Active Directory gives fields of 32 bits as signed numbers: a `groupType` of -2147483646 has
+    0x80000000 set. `bits` may be written either way.
+    """
+    wanted = bits & _ALL_BITS
+    return number & wanted == wanted
+
+
+def moment_from_file_time(number: int) -> dt.datetime | None:
+    """Read a Windows file time: 100 ns since 1601, in UTC, to the microsecond.
+
+    Returns:
+        `None` when it says never, is a span of time (negative), or lies beyond the year 9999.
+    """
+    if number in FILE_TIME_NEVER or number < 0:
+        return None
+    try:
+        return _FILE_TIME_EPOCH + dt.timedelta(microseconds=number // 10)
+    except OverflowError:
+        return None
+
+
+def moment_from_generalized_time(value: bytes) -> dt.datetime | None:
+    """Read a generalized time (RFC 4517, 3.3.13), in UTC, to the microsecond; `None` when none.
+
+    Active Directory writes `20260131235959.0Z`; others leave out seconds or minutes, or give a
+    fraction of the last unit given or a zone.
+    """
+    match = _GENERALIZED_TIME.fullmatch(value)
+    if match is None:
+        return None
+    year, month, day, hour, minute, second, fraction, sign, hours, minutes = match.groups()
+    unit = 1 if second else 60 if minute else 3600
+    span = dt.timedelta(seconds=int(second or 0), minutes=int(minute or 0))
+    if fraction:
+        span += dt.timedelta(microseconds=int(fraction) * unit * 10**6 // 10 ** len(fraction))
+    zone = dt.timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
+    if int(minute or 0) > 59 or int(second or 0) > 60 or int(minutes or 0) > 59:  # noqa: PLR2004
+        return None  # a second of 60 is a leap second, and counts as the next
+    try:
+        start = dt.datetime(int(year), int(month), int(day), int(hour), tzinfo=dt.UTC)
+        return start + span + (zone if sign == b"-" else -zone)
+    except (ValueError, OverflowError):
+        return None
+
+
+def sid_from_bytes(value: bytes) -> str | None:
+    """Give an objectSid as `S-1-5-21-...`; `None` when it is none."""
+    if len(value) < _SID_HEADER or value[0] != _SID_REVISION:
+        return None
+    count = value[1]
+    if count > _SID_MOST_PARTS or len(value) != _SID_HEADER + 4 * count:
+        return None
+    authority = int.from_bytes(value[2:_SID_HEADER], "big")
+    first = f"0x{authority:012x}" if authority >> 32 else str(authority)
+    parts = struct.unpack_from(f"<{count}I", value, _SID_HEADER)
+    return "-".join(["S", str(_SID_REVISION), first, *map(str, parts)])
+
+
+def split_name(dn: str) -> list[str]:
+    """Split a DN into its components, the innermost first; escapes are kept as they are."""
+    commas = [match.start() for match in _COMMA.finditer(dn) if match.group() == ","]
+    stops = [*commas, len(dn)]
+    starts = [0, *(comma + 1 for comma in commas)]
+    parts = zip(starts, stops, strict=True)
+    return [dn[start:stop].lstrip(" ") for start, stop in parts] if dn else []
+
+
+def unescape_name(value: str) -> str | None:
+    """Give the value of a DN's component without its escapes (RFC 4514, 2.4).
+
+    Returns:
+        `None` when what is escaped byte by byte is not UTF-8.
+    """
+
+    def plain(match: re.Match[str]) -> str:
+        escaped = match.group()
+        if len(escaped) == 2:  # noqa: PLR2004  - a backslash and what it stands before
+            return escaped[1]
+        return bytes.fromhex(escaped.replace("\\", "")).decode("utf-8")
+
+    try:
+        return _ESCAPED.sub(plain, value)
+    except UnicodeDecodeError:
+        return None
+
+
+def escape_name(value: str) -> str:
+    """Escape a value for a DN, as Active Directory writes it (RFC 4514, 2.4)."""
+
+    def escaped(match: re.Match[str]) -> str:
+        char = match.group()
+        return f"\\{ord(char):02X}" if char in "\0\n\r" else f"\\{char}"
+
+    return _SPECIAL.sub(escaped, value)
+
+
 def domain_of(dn: str) -> str:
     """Give the DNS name of a naming context such as `DC=contoso,DC=test`."""
-    parts = (part.strip() for part in dn.split(","))
-    return ".".join(part[3:] for part in parts if part[:3].upper() == "DC=").lower()
+    return ".".join(
+        part[3:].strip() for part in split_name(dn) if part[:3].upper() == "DC="
+    ).lower()
 
 
 def naming_context_of(dn: str, naming_contexts: tuple[str, ...]) -> str | None:
     """Find the naming context a DN, spelled as the server spells it, lies in."""
-    folded = dn.casefold()
-    holders = [
-        context
-        for context in naming_contexts
-        if folded == context.casefold() or folded.endswith("," + context.casefold())
-    ]
-    return max(holders, key=len, default=None)
+    parts = split_name(dn.casefold())
+    holders: list[tuple[int, str]] = []
+    for context in naming_contexts:
+        root = split_name(context.casefold())
+        if root and parts[-len(root) :] == root:
+            holders.append((len(root), context))
+    return max(holders, default=(0, None))[1]
 
 
 def escape_filter(value: str) -> str:

@@ -7,7 +7,13 @@ from uuid import UUID
 import pytest
 
 from entrasync.directory.ber import RawEntry
-from entrasync.directory.entries import Wanted, build_change, build_full, held_values
+from entrasync.directory.entries import (
+    Wanted,
+    build_change,
+    build_full,
+    held_values,
+    whole_values,
+)
 from entrasync.directory.errors import MalformedAnswerError
 
 SELF = UUID("11111111-2222-3333-4444-555555555555")
@@ -94,6 +100,17 @@ def test_the_range_counts_beside_an_empty_attribute() -> None:
         assert held.values == (b"a", b"b")
         assert held.range is not None
         assert held.range.high == 1
+
+
+def test_values_are_whole_unless_there_is_a_range() -> None:
+    assert whole_values(entry(mail=[b"a"], Title=[])) == {
+        "objectguid": (SELF.bytes_le,),
+        "mail": (b"a",),
+        "title": (),
+    }
+    assert whole_values(entry(member=[], **{"member;range=0-1": [b"a"]})) is None
+    assert whole_values(entry(**{"member;range=0-*": [b"a"]})) is None
+    assert whole_values(entry(mail=[b"a"], Mail=[b"b"])) is None
 
 
 def test_each_attribute_is_asked_for_once() -> None:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from entrasync.directory.ber import Result, encode_integer, encode_octets, encode_sequence
+from entrasync.directory.ber import (
+    RawEntry,
+    Result,
+    encode_integer,
+    encode_octets,
+    encode_sequence,
+)
 from entrasync.directory.controls import DIRSYNC, PAGED_RESULTS
-from entrasync.directory.dirsync import NOT_OFFERED, REFUSED, DirSync
+from entrasync.directory.dirsync import DirSync
+from entrasync.directory.entries import Wanted
 from entrasync.directory.errors import (
     CookieRejectedError,
     MalformedAnswerError,
     ReadFailedError,
 )
 from entrasync.directory.link import SUBTREE, Answer, Link, Search
+from entrasync.directory.model import Container
 from entrasync.directory.reader import Reader
+from tests.support.wire import entry_body
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,12 +41,22 @@ class ScriptedLink:
 
     def __init__(self, *answers: Answer) -> None:
         self.answers = list(answers)
+        self.pieces: list[list[bytes]] = []
+        """What comes of the first answer before it is whole."""
         self.searches: list[Search] = []
         self.forgotten: list[int] = []
 
     def start(self, search: Search) -> int:
         self.searches.append(search)
         return len(self.searches)
+
+    def advance(self, number: int, size: int) -> bool:
+        assert (number, size) == (len(self.searches), 1 << 24)
+        return not self.pieces
+
+    def take(self, number: int) -> list[bytes]:
+        assert number == len(self.searches)
+        return self.pieces.pop(0)
 
     def collect(self, number: int) -> Answer:
         assert number == len(self.searches)
@@ -49,12 +69,14 @@ class ScriptedLink:
         self.forgotten.append(number)
 
 
+BODY = encode_octets(b"CN=x") + encode_sequence()
+
+
 def answer(code: int = 0, controls: Mapping[str, bytes] | None = None, bodies: int = 0) -> Answer:
-    body = encode_octets(b"CN=x") + encode_sequence()
     return Answer(
         result=Result(code=code, diagnostic="secret"),
         controls=controls or {},
-        bodies=(body,) * bodies,
+        bodies=(BODY,) * bodies,
     )
 
 
@@ -68,20 +90,47 @@ def changes(cookie: bytes, *, more: bool = False, code: int = 0) -> Answer:
     return answer(code, {DIRSYNC: value})
 
 
-def reader_of(link: ScriptedLink) -> Reader:
-    return Reader(cast("Link", link), page_size=2)
+def reader_of(link: ScriptedLink, pauses: list[float] | None = None) -> Reader:
+    waited = [] if pauses is None else pauses
+    return Reader(cast("Link", link), page_size=2, pause=waited.append)
+
+
+SEARCH = Search(base="DC=contoso,DC=test", scope=SUBTREE, attributes=["mail"])
 
 
 def read(*answers: Answer) -> int:
-    search = Search(base="DC=contoso,DC=test", scope=SUBTREE, attributes=["mail"])
-    return len(list(reader_of(ScriptedLink(*answers)).pages(search)))
+    return len(list(reader_of(ScriptedLink(*answers)).pages(SEARCH)))
 
 
 def test_pages_go_on_until_the_cookie_is_empty() -> None:
     assert read(page(b"1"), page(b"2", bodies=0), page(b"", bodies=1)) == 3
 
 
-@pytest.mark.parametrize("code", [1, 3, 4, 10, 11, 50, 51, 52, 53, 80])
+def test_the_next_page_is_asked_for_before_the_last_is_decoded() -> None:
+    link = ScriptedLink(page(b"1"), page(b"2"), page(b""))
+    pages = reader_of(link).pages(SEARCH)
+    asked = []
+    for _ in pages:
+        asked.append(len(link.searches))
+    assert asked == [2, 2, 3, 3, 3, 3]
+    assert [search.most for search in link.searches] == [2, 2, 2]
+
+
+def test_a_page_too_large_to_hold_is_given_in_pieces() -> None:
+    link = ScriptedLink(page(b"", bodies=1))
+    link.pieces = [[BODY] * 3, [BODY] * 4]
+    assert len(list(reader_of(link).pages(SEARCH))) == 8
+
+
+def test_a_read_given_up_abandons_the_page_under_way() -> None:
+    link = ScriptedLink(page(b"1"), page(b""))
+    pages = reader_of(link).pages(SEARCH)
+    next(pages)
+    pages.close()  # type: ignore[attr-defined]  # a generator
+    assert link.forgotten == [2]
+
+
+@pytest.mark.parametrize("code", [1, 3, 4, 10, 11, 50, 53, 80])
 def test_a_page_that_ends_with_an_error_fails_the_read(code: int) -> None:
     with pytest.raises(ReadFailedError) as caught:
         read(page(b"1"), page(b"", code=code))
@@ -89,35 +138,115 @@ def test_a_page_that_ends_with_an_error_fails_the_read(code: int) -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("code", [3, 4, 11, 50])
+def test_a_limit_of_the_server_is_told_with_its_remedy(code: int) -> None:
+    with pytest.raises(ReadFailedError, match=r"tried again\. (Raise|Grant) the "):
+        read(page(b"", code=code))
+
+
+@pytest.mark.parametrize("code", [51, 52])
+def test_a_busy_server_is_asked_again_for_the_same_page(code: int) -> None:
+    busy = page(b"", code=code, bodies=0)
+    link = ScriptedLink(page(b"1"), busy, busy, page(b"2"), page(b""))
+    pauses: list[float] = []
+    assert len(list(reader_of(link, pauses).pages(SEARCH))) == 6
+    assert pauses == [0.5, 1]
+    assert link.searches[1] == link.searches[2] == link.searches[3] != link.searches[4]
+
+
+def test_a_server_that_stays_busy_fails_the_read() -> None:
+    link = ScriptedLink(*[page(b"", code=51, bodies=0)] * 6)
+    pauses: list[float] = []
+    with pytest.raises(ReadFailedError) as caught:
+        list(reader_of(link, pauses).pages(SEARCH))
+    assert caught.value.code == 51
+    assert pauses == [0.5, 1, 2, 4, 8]
+
+
+def test_a_page_that_came_in_part_is_never_asked_for_again() -> None:
+    with pytest.raises(ReadFailedError):
+        read(page(b"", code=51, bodies=1), page(b""))
+    link = ScriptedLink(page(b"", code=51, bodies=0), page(b""))
+    link.pieces = [[BODY]]
+    with pytest.raises(ReadFailedError):
+        list(reader_of(link).pages(SEARCH))
+
+
+def test_a_single_read_waits_for_a_busy_server_too() -> None:
+    pauses: list[float] = []
+    link = ScriptedLink(answer(51), answer(52), answer(bodies=1))
+    assert reader_of(link, pauses).one(SEARCH) is not None
+    assert pauses == [0.5, 1]
+    with pytest.raises(ReadFailedError):
+        reader_of(ScriptedLink(*[answer(51)] * 6)).one(SEARCH)
+
+
 def test_a_server_that_does_not_answer_the_page_control_fails_the_read() -> None:
     with pytest.raises(MalformedAnswerError):
         read(page(b"1"), answer(bodies=2))
 
 
+def test_empty_pages_without_end_are_not_read_for_ever() -> None:
+    with pytest.raises(MalformedAnswerError):
+        read(*[page(b"1", bodies=0)] * 1001)
+
+
+@pytest.mark.parametrize("again", [None, "member;range=5-*"])
+def test_the_end_of_a_list_is_never_taken_for_the_whole(again: str | None) -> None:
+    name = b"<GUID=11111111-2222-3333-4444-555555555555>;CN=x"
+    first = "member;range=5-*" if again is None else "member;range=0-1"
+    raw = RawEntry(dn=name, attributes={first: (name,), "objectClass": (b"group",)})
+    body = entry_body(name, {} if again is None else {again: [name]})
+    link = ScriptedLink(*[replace(answer(), bodies=(body,))] * 2)
+    with pytest.raises(MalformedAnswerError):
+        reader_of(link).complete(raw, Wanted(["mail"]))
+
+
+def test_a_list_that_changes_while_it_is_read_is_begun_anew() -> None:
+    names = [b"<GUID=11111111-2222-3333-4444-55555555555%d>;CN=x" % number for number in range(4)]
+    raw = RawEntry(
+        dn=names[0],
+        attributes={"member;range=0-1": tuple(names[:2]), "objectClass": (b"group",)},
+    )
+    answers = (
+        {"member;range=1-*": names[2:]},  # the first went away: what was the third is the second
+        {"member;range=0-1": names[1:3]},
+        {"member;range=1-*": names[2:]},
+    )
+    link = ScriptedLink(
+        *[replace(answer(), bodies=(entry_body(names[0], held),)) for held in answers]
+    )
+    entry = reader_of(link).complete(raw, Wanted(["mail"]))
+    assert entry.members == tuple(name[6:42].decode() for name in names[1:])
+
+
 def dirsync_of(*answers: Answer, offered: bool = True) -> tuple[DirSync, ScriptedLink]:
     link = ScriptedLink(*answers)
-    sync = DirSync(reader_of(link), base="DC=contoso,DC=test", base_guid=ROOT_GUID, offered=offered)
+    root = Container(guid=ROOT_GUID, dn="DC=contoso,DC=test")
+    sync = DirSync(reader_of(link), context=root, invocation_id=None, offered=offered)
     return sync, link
 
 
 def test_the_method_is_tried_once() -> None:
     sync, link = dirsync_of(changes(b"c"))
-    assert sync.method == sync.method == ("DirSync", "ReplicationRightGranted")
+    assert sync.standing == sync.standing == (True, "ReplicationRightGranted")
     assert len(link.searches) == 1
 
 
 def test_without_the_right_object_security_is_tried() -> None:
     sync, _ = dirsync_of(answer(50), changes(b"c"))
-    assert sync.method == ("DirSync", "ObjectSecurity")
+    assert sync.standing == (True, "ObjectSecurity")
 
 
-def test_a_server_without_dirsync_is_compared() -> None:
-    assert dirsync_of(offered=False)[0].method == NOT_OFFERED
-    sync, _ = dirsync_of(answer(50), answer(50))
-    assert sync.method == REFUSED
-    assert sync.current_cookie() == b""
-    with pytest.raises(CookieRejectedError):
-        list(sync.changes(b"EDS1", ["mail"], "(objectClass=user)"))
+def test_the_control_may_be_missing_or_refused() -> None:
+    assert dirsync_of(offered=False)[0].standing == (False, "DirSyncNotOffered")
+    assert dirsync_of(answer(50), answer(53))[0].standing == (False, "DirSyncRefused")
+
+
+@pytest.mark.parametrize("code", [3, 11, 51, 52])
+def test_a_busy_server_is_not_taken_for_one_that_refuses(code: int) -> None:
+    with pytest.raises(ReadFailedError):
+        _ = dirsync_of(answer(50), answer(code))[0].standing
 
 
 def test_a_cookie_of_now_is_drained_to_the_end() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from contextlib import suppress
 from uuid import UUID
 
@@ -15,12 +16,22 @@ from entrasync.directory.values import (
     ValueRange,
     domain_of,
     escape_filter,
+    escape_name,
+    fold_description,
     guid_from_bytes,
     guid_of_name,
+    has_bits,
+    integer_from_bytes,
     is_true,
+    moment_from_file_time,
+    moment_from_generalized_time,
     naming_context_of,
     parse_extended_name,
+    sid_from_bytes,
     split_description,
+    split_name,
+    text_from_bytes,
+    unescape_name,
 )
 
 dns = st.text(min_size=1, max_size=40).filter(lambda text: not text.startswith("<"))
@@ -60,6 +71,29 @@ def test_a_member_without_guid_is_refused_not_dropped() -> None:
         guid_of_name(b"CN=somebody,DC=contoso,DC=test")
 
 
+@pytest.mark.parametrize(
+    ("value", "guid"),
+    [
+        (
+            b"<GUID=3CA3DB7C-C0FD-4463-be65-9a7a14d775c3>;CN=x",
+            "3ca3db7c-c0fd-4463-be65-9a7a14d775c3",
+        ),
+        (b"<GUID=3ca3db7c-c0fd-4463-be65-9a7a14d775c3>", "3ca3db7c-c0fd-4463-be65-9a7a14d775c3"),
+        (
+            b"<GUID=3ca3db7c-c0fd-4463-be65-9a7a14d775c3>;<SID=S-1-5-11>;CN=a\\,b",
+            "3ca3db7c-c0fd-4463-be65-9a7a14d775c3",
+        ),
+        (b"<GUID=7cdba33cfdc06344be659a7a14d775c3>;CN=x", "3ca3db7c-c0fd-4463-be65-9a7a14d775c3"),
+        (
+            b"<SID=S-1-5-11>;<GUID=3ca3db7c-c0fd-4463-be65-9a7a14d775c3>;CN=x",
+            "3ca3db7c-c0fd-4463-be65-9a7a14d775c3",
+        ),
+    ],
+)
+def test_a_member_is_known_by_its_guid(value: bytes, guid: str) -> None:
+    assert guid_of_name(value) == guid
+
+
 @given(st.one_of(st.binary(max_size=60), st.binary(max_size=60).map(lambda tail: b"<" + tail)))
 def test_any_bytes_are_a_name_or_refused(value: bytes) -> None:
     with suppress(MalformedAnswerError):
@@ -92,19 +126,260 @@ def test_a_broken_range_is_refused(text: str) -> None:
         split_description(text)
 
 
+def test_names_of_attributes_are_folded() -> None:
+    assert fold_description("userCertificate;binary") == ("usercertificate", None)
+    assert fold_description("Member;range=0-*") == ("member", ValueRange(low=0, high=None))
+
+
+@pytest.mark.parametrize(
+    ("value", "guid"),
+    [
+        ("7cdba33cfdc06344be659a7a14d775c3", "3ca3db7c-c0fd-4463-be65-9a7a14d775c3"),
+        ("00000000000000000000000000000000", "00000000-0000-0000-0000-000000000000"),
+        ("ffffffffffffffffffffffffffffffff", "ffffffff-ffff-ffff-ffff-ffffffffffff"),
+        ("0123456789abcdef0123456789abcdef", "67452301-ab89-efcd-0123-456789abcdef"),
+    ],
+)
+def test_guids_are_little_endian(value: str, guid: str) -> None:
+    assert guid_from_bytes(bytes.fromhex(value)) == guid
+
+
 @given(st.uuids())
-def test_guids_are_little_endian(guid: UUID) -> None:
+def test_guids_are_those_of_the_standard_library(guid: UUID) -> None:
     assert guid_from_bytes(guid.bytes_le) == str(guid)
 
 
-def test_a_guid_of_another_length_is_refused() -> None:
+@pytest.mark.parametrize("size", [0, 5, 15, 17])
+def test_a_guid_of_another_length_is_refused(size: int) -> None:
     with pytest.raises(MalformedAnswerError):
-        guid_from_bytes(b"short")
+        guid_from_bytes(bytes(size))
+
+
+@pytest.mark.parametrize(
+    ("value", "sid"),
+    [
+        ("01010000000000010000" + "0000", "S-1-1-0"),
+        ("01010000000000050b000000", "S-1-5-11"),
+        ("01020000000000052000000020020000", "S-1-5-32-544"),
+        (
+            "010500000000000515000000" + "15cd5b07" + "b168de3a" + "ffffffff" + "50040000",
+            "S-1-5-21-123456789-987654321-4294967295-1104",
+        ),
+        ("0100000000000005", "S-1-5"),
+        ("010112345678000a01000000", "S-1-0x12345678000a-1"),
+        ("010f000000000005" + "01000000" * 15, "S-1-5" + "-1" * 15),
+        ("0110000000000005" + "01000000" * 16, None),
+        ("02010000000000050b000000", None),
+        ("01020000000000050b000000", None),
+        ("01010000000000050b00000000", None),
+        ("01010000000000", None),
+        ("", None),
+    ],
+)
+def test_sids(value: str, sid: str | None) -> None:
+    assert sid_from_bytes(bytes.fromhex(value)) == sid
+
+
+def utc(*parts: int) -> dt.datetime:
+    return dt.datetime(*parts, tzinfo=dt.UTC)  # type: ignore[arg-type,misc]  # numbers, in order
+
+
+@pytest.mark.parametrize(
+    ("value", "moment"),
+    [
+        (b"20260131235959.0Z", utc(2026, 1, 31, 23, 59, 59)),
+        (b"20260131235959Z", utc(2026, 1, 31, 23, 59, 59)),
+        (b"202601312359Z", utc(2026, 1, 31, 23, 59)),
+        (b"2026013123Z", utc(2026, 1, 31, 23)),
+        (b"20260131235959.25Z", utc(2026, 1, 31, 23, 59, 59, 250_000)),
+        (b"20260131235959,1234567Z", utc(2026, 1, 31, 23, 59, 59, 123_456)),
+        (b"202601312359.5Z", utc(2026, 1, 31, 23, 59, 30)),
+        (b"2026013123.5Z", utc(2026, 1, 31, 23, 30)),
+        (b"20260131235959.0+0100", utc(2026, 1, 31, 22, 59, 59)),
+        (b"20260131235959-0730", utc(2026, 2, 1, 7, 29, 59)),
+        (b"20260131235959+01", utc(2026, 1, 31, 22, 59, 59)),
+        (b"20240229000000.0Z", utc(2024, 2, 29)),
+        (b"16010101000000.0Z", utc(1601, 1, 1)),
+        (b"20161231235960Z", utc(2017, 1, 1)),
+        (b"99991231235959.0Z", utc(9999, 12, 31, 23, 59, 59)),
+        (b"99991231235959-0100", None),
+        (b"00010101000000+0100", None),
+        (b"20230229000000.0Z", None),
+        (b"20261301000000.0Z", None),
+        (b"20260101240000.0Z", None),
+        (b"20260101006000.0Z", None),
+        (b"20260101000061.0Z", None),
+        (b"20260101000000.0", None),
+        (b"20260101000000.Z", None),
+        (b"20260101000000+0160", None),
+        (b"260101000000Z", None),
+        (b" 20260101000000Z", None),
+        (b"2026010100000\xd9\xa0Z", None),
+        (b"", None),
+    ],
+)
+def test_generalized_times(value: bytes, moment: dt.datetime | None) -> None:
+    assert moment_from_generalized_time(value) == moment
+
+
+@pytest.mark.parametrize(
+    ("number", "moment"),
+    [
+        (116444736000000000, utc(1970, 1, 1)),
+        (132091514220000000, utc(2019, 8, 1, 16, 43, 42)),
+        (132091514221234567, utc(2019, 8, 1, 16, 43, 42, 123_456)),
+        (1, utc(1601, 1, 1)),
+        (2650467743999999999, utc(9999, 12, 31, 23, 59, 59, 999_999)),
+        (2650467744000000000, None),
+        (0x7FFFFFFFFFFFFFFE, None),
+        (0x7FFFFFFFFFFFFFFF, None),
+        (0, None),
+        (-36288000000000, None),
+    ],
+)
+def test_windows_file_times(number: int, moment: dt.datetime | None) -> None:
+    assert moment_from_file_time(number) == moment
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (b"0", 0),
+        (b"512", 512),
+        (b"-2147483646", -2147483646),
+        (b"9223372036854775807", 2**63 - 1),
+        (b"-9223372036854775808", -(2**63)),
+        (b"9223372036854775808", None),
+        (b"-9223372036854775809", None),
+        (b"9" * 5000, None),
+        (b"007", 7),
+        (b"+1", None),
+        (b"1_000", None),
+        (b" 1", None),
+        (b"1.5", None),
+        (b"0x10", None),
+        (b"", None),
+        (b"-", None),
+        ("٣".encode(), None),
+        (b"\xff", None),
+    ],
+)
+def test_integers(value: bytes, number: int | None) -> None:
+    assert integer_from_bytes(value) == number
+
+
+@pytest.mark.parametrize(
+    ("number", "bits", "held"),
+    [
+        (514, 2, True),
+        (512, 2, False),
+        (0x10202, 0x10002, True),
+        (0x10200, 0x10002, False),
+        (-2147483646, 0x80000000, True),
+        (-2147483646, -2147483648, True),
+        (-2147483646, 2, True),
+        (-2147483646, 4, False),
+        (2, 0x80000000, False),
+        (1 << 40, 1 << 40, True),
+        (-(1 << 63), 1 << 63, True),
+        (0, 0, True),
+    ],
+)
+def test_bit_fields(number: int, bits: int, *, held: bool) -> None:
+    assert has_bits(number, bits) is held
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("Zoë, 山田 😀".encode(), "Zoë, 山田 😀"),
+        (b"", ""),
+        (b"a\0b", "a\0b"),
+        (b"Zo\xeb", None),  # latin-1
+        (b"\xff\xfeZ\x00", None),  # UTF-16
+        (b"\xed\xa0\x80", None),  # half of a surrogate pair
+        (b"\xc0\xaf", None),  # an overlong slash
+        (b"\xe5\xb1", None),  # cut in the middle of a character
+        (bytes.fromhex("ffd8ffe000104a464946"), None),  # a photograph
+        (bytes.fromhex("7cdba33cfdc06344be659a7a14d775c3"), None),  # a GUID
+    ],
+)
+def test_texts_and_what_is_none(value: bytes, text: str | None) -> None:
+    assert text_from_bytes(value) == text
+
+
+@pytest.mark.parametrize(
+    ("dn", "parts"),
+    [
+        ("", []),
+        ("DC=test", ["DC=test"]),
+        ("CN=Zoë,OU=a b,DC=test", ["CN=Zoë", "OU=a b", "DC=test"]),
+        ("CN=Smith\\, Anna,DC=test", ["CN=Smith\\, Anna", "DC=test"]),
+        ("CN=a\\\\,DC=test", ["CN=a\\\\", "DC=test"]),
+        ("CN=a\\2C b,DC=test", ["CN=a\\2C b", "DC=test"]),
+        ("CN=a\\ , DC=test", ["CN=a\\ ", "DC=test"]),
+        ("CN=x\\0ACNF:1f,DC=test", ["CN=x\\0ACNF:1f", "DC=test"]),
+        ("CN=a+UID=b,DC=test", ["CN=a+UID=b", "DC=test"]),
+        ("CN=a\\", ["CN=a\\"]),
+        ("CN=a,", ["CN=a", ""]),
+    ],
+)
+def test_names_are_split_at_the_commas_that_separate(dn: str, parts: list[str]) -> None:
+    assert split_name(dn) == parts
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        ("plain", "plain"),
+        ("Smith\\, Anna", "Smith, Anna"),
+        ("a\\2C b", "a, b"),
+        ("x\\0ACNF:1f", "x\nCNF:1f"),
+        ("Lu\\C4\\8Di\\C4\\87", "Lučić"),
+        ("\\#1", "#1"),
+        ("\\ a\\ ", " a "),
+        ("a\\\\b", "a\\b"),
+        ("a\\\\41", "a\\41"),
+        ('\\+\\;\\<\\>\\=\\"', '+;<>="'),
+        ("\\FF", None),
+        ("a\\", "a\\"),
+    ],
+)
+def test_escapes_are_undone(value: str, plain: str | None) -> None:
+    assert unescape_name(value) == plain
+
+
+@given(st.text(max_size=30))
+def test_an_escaped_value_stands_in_a_name_and_comes_back(value: str) -> None:
+    dn = f"CN={escape_name(value)},DC=contoso,DC=test"
+    first, *rest = split_name(dn)
+    assert rest == ["DC=contoso", "DC=test"]
+    assert unescape_name(first.removeprefix("CN=")) == value
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_split_and_put_together_again(dn: str) -> None:
+    assert [part.strip(" ") for part in ",".join(split_name(dn)).split(",")] == [
+        part.strip(" ") for part in dn.split(",")
+    ]
+
+
+@given(st.binary(max_size=40))
+def test_any_bytes_are_a_value_or_none(value: bytes) -> None:
+    for read in (text_from_bytes, integer_from_bytes, sid_from_bytes, moment_from_generalized_time):
+        read(value)
+
+
+@given(st.integers())
+def test_any_number_is_a_moment_or_none(number: int) -> None:
+    moment = moment_from_file_time(number)
+    assert moment is None or moment.tzinfo is dt.UTC
 
 
 def test_booleans() -> None:
     assert is_true((b"TRUE",))
     assert not is_true((b"FALSE",))
+    assert not is_true((b"true", b"TRUE"))
     assert not is_true(())
 
 
@@ -117,6 +392,8 @@ def test_the_innermost_naming_context_counts() -> None:
     assert naming_context_of("OU=x,dc=Contoso,dc=test", contexts) == contexts[0]
     assert naming_context_of("OU=x,DC=de,DC=contoso,DC=test", contexts) == contexts[2]
     assert naming_context_of("DC=mycontoso,DC=test", contexts) is None
+    assert naming_context_of("CN=a\\,DC=contoso,DC=test", contexts) is None
+    assert naming_context_of("", contexts) is None
 
 
 def test_the_domain_is_read_from_its_dn() -> None:
