@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import codec, company, endpoint
+from bench import codec, company, endpoint, ldap
 from bench.figures import Figure, render_table, to_json
 
 RESULTS = Path(__file__).parent / "results"
@@ -17,6 +17,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "codec": codec.measure,
     "company": company.measure,
     "endpoint": endpoint.measure,
+    "ldap": ldap.measure,
 }
 
 

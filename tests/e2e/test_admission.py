@@ -22,6 +22,12 @@ IDENTITY_AND_SECRET = {
     "workloadIdentity": {"serviceAccountName": "two"},
 }
 SCHEDULE = {"interval": "30m", "cron": "*/30 * * * *"}
+
+
+def _where(**clause: str) -> dict[str, Any]:
+    return {"objects": {"users": {"where": {"anyOf": [{"allOf": [clause]}]}}}}
+
+
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("tenant", {"application": TWO_CREDENTIALS}, "exactly one of `certificateSecretRef`"),
     ("tenant", {"application": IDENTITY_AND_SECRET}, "`workloadIdentity` must be specified"),
@@ -30,12 +36,22 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("tenant", {"transport": "MicrosoftGraph"}, "spec.transport"),
     ("directory", {"servers": ["ldap://dc1.contoso.test"]}, "nothing is read in clear"),
     ("directory", {"servers": ["https://dc1.contoso.test"]}, "spec.servers[0]"),
+    ("directory", {"domain": "contoso.test"}, "exactly one of `servers` and `domain`"),
     ("directory", {"baseDN": "contoso.test"}, "spec.baseDN"),
     ("sync", {"schedule": SCHEDULE}, "`interval` may not be specified when `cron` is"),
     ("sync", {"schedule": {"interval": "1s"}}, "`interval` must be at least 10s"),
     ("sync", {"schedule": {"timeZone": "Europe/Berlin"}}, "together with `cron`"),
     ("sync", {"sources": []}, "spec.sources"),
     ("sync", {"mode": "Whatever"}, "spec.mode"),
+    ("sync", {"objects": {"groups": {"maxMembers": 250_001}}}, "spec.objects.groups.maxMembers"),
+    ("sync", {"objects": {"users": {"memberOf": {"group": "Pilot"}}}}, "memberOf.group"),
+    ("sync", _where(operator="Equal", value="x"), "`attribute` must be specified"),
+    ("sync", _where(attribute="title", operator="Equal"), "`value` must be specified"),
+    ("sync", _where(attribute="title", operator="IsNull", value="x"), "`value` must be specified"),
+    ("sync", _where(attribute="title", operator="Like", value="x"), "allOf[0].operator"),
+    ("sync", _where(attribute="a*)(b", operator="IsNull"), "allOf[0].attribute"),
+    ("sync", _where(attribute="title", operator="IsBitSet", value="two"), "a whole number"),
+    ("sync", _where(operator="IsMemberOf", value="Pilot"), "the distinguished name of a group"),
     ("run", {"entraTenantRef": {"name": "contoso"}}, "exactly one of `directorySyncRef`"),
 ]
 

@@ -29,6 +29,14 @@ ServerUrl = Annotated[
     str, Field(max_length=253, pattern=r"^ldaps?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$")
 ]
 
+DomainName = Annotated[
+    str,
+    Field(
+        max_length=253,
+        pattern=r"^([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9-]{1,63}$",
+    ),
+]
+
 
 class CaProviderType(StrEnum):
     """Where a CA certificate is kept."""
@@ -58,26 +66,37 @@ class ActiveDirectorySpec(ApiModel):
             ".caProvider",
         ),
         rule(
-            "self.startTLS || self.servers.all(s, s.startsWith('ldaps://'))",
+            "has(self.servers) != has(self.domain)",
+            "exactly one of `servers` and `domain` must be specified: a list, or a name for DNS",
+            ".servers",
+        ),
+        rule(
+            "self.startTLS || !has(self.servers) || self.servers.all(s, s.startsWith('ldaps://'))",
             "`startTLS` must be true when a server begins with ldap://: nothing is read in clear",
             ".startTLS",
         ),
         rule(
-            "!self.startTLS || self.servers.all(s, s.startsWith('ldap://'))",
+            "!self.startTLS || !has(self.servers) || self.servers.all(s, s.startsWith('ldap://'))",
             "`startTLS` must not be true with ldaps:// servers, which are encrypted from the start",
             ".startTLS",
         ),
     )
 
-    servers: Annotated[
-        list[
-            Annotated[
-                str, Field(max_length=253, pattern=r"^ldaps?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$")
-            ]
-        ],
-        Field(min_length=1, max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
-    ]
+    servers: (
+        Annotated[
+            list[ServerUrl],
+            Field(
+                min_length=1, max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"}
+            ),
+        ]
+        | None
+    ) = None
     """Domain controllers in the order they are tried, for example `ldaps://dc1.contoso.test`."""
+    domain: DomainName | None = None
+    """DNS name of the domain, for example `contoso.test`: its controllers are found by DNS.
+
+    Instead of `servers`.
+    """
     base_dn: DistinguishedName | None = Field(default=None, alias="baseDN")
     """Where reading begins. Default: the server's defaultNamingContext."""
     bind_secret_ref: SecretReference
@@ -100,7 +119,7 @@ class ActiveDirectoryStatus(CheckedStatus):
     functional_level: Annotated[str, Field(max_length=32)] | None = None
     """Functional level of the domain."""
     delta_method: Annotated[str, Field(max_length=32)] | None = None
-    """How changes are read: `DirSync` or `FullComparison`."""
+    """How changes are read: `DirSync`, `UsnChanged`, or `FullComparison`: everything each time."""
     delta_method_reason: Annotated[str, Field(max_length=256)] | None = None
     """Why that method was chosen."""
 

@@ -25,6 +25,7 @@ from entrasync.api.common import (
     immutable,
     rule,
 )
+from entrasync.api.objects import Objects
 
 DnList = Annotated[
     list[DistinguishedName],
@@ -227,6 +228,9 @@ class DirectorySyncSpec(ApiModel):
     """`Apply` exports; `Preview` plans and never exports. Default `Apply`."""
     source_anchor: SourceAnchorSpec | None = None
     """Which attribute ties a source object to its cloud object. Default: ConsistencyGuid."""
+    objects: Objects | None = None
+    """Which users, groups and contacts take part. Default: all in the containers of the sources,
+    but for what Entra Connect leaves out as well."""
     safety: Safety | None = None
     """Brakes on deletions and other changes that hurt. Defaults as in Entra Connect."""
     approved_plan: Digest | None = None
@@ -294,7 +298,7 @@ class OrphanCounts(StatusModel):
 
 
 class PinnedScope(StatusModel):
-    """A container of the scope, pinned by objectGUID."""
+    """A container or group of the scope, pinned by objectGUID."""
 
     dn: Annotated[str, Field(max_length=2048)] = ""
     """DN as written in the spec."""
@@ -347,8 +351,8 @@ class DirectorySyncStatus(StatusModel):
     """What this sync owns in the tenant."""
     orphans: OrphanCounts | None = None
     """Synced objects of the tenant that this sync does not own."""
-    scopes: Annotated[list[PinnedScope], Field(max_length=128)] = Field(default_factory=list)
-    """Containers of the scope, pinned by objectGUID."""
+    scopes: Annotated[list[PinnedScope], Field(max_length=256)] = Field(default_factory=list)
+    """Containers and groups of the scope, pinned by objectGUID."""
     blocked_plan: BlockedPlan | None = None
     """The changes a brake stopped, while it does."""
     history: Annotated[list[RunSummary], Field(max_length=5)] = Field(default_factory=list)

@@ -18,6 +18,7 @@ from entrasync.api.entra_tenant import Company
 from entrasync.api.sync_run import (
     Changes,
     CodeCounts,
+    ExcludedCounts,
     ObjectError,
     Pacing,
     PlanSummary,
@@ -33,13 +34,14 @@ _SHORTENED: Final = frozenset({"warnings", "errors"})
 _ALL_OF: Final = "all "
 _GIVEN_UP: Final = (
     "timings",
-    "scopes",
     "warnings",
     "errors",
+    "scopes",
     "all warnings",
     "all errors",
     "company",
     "directory",
+    "excluded",
     "errorsByCode",
     "pacing",
     "plan",
@@ -102,6 +104,7 @@ class RunResult(StatusModel):
     objects: OwnedObjects | None = None
     orphans: OrphanCounts | None = None
     scopes: list[PinnedScope] = Field(default_factory=list)
+    excluded: ExcludedCounts = Field(default_factory=list)
     blocked_plan: BlockedPlan | None = None
     approval_used: str | None = None
     """Digest of the approval this run used up."""

@@ -205,7 +205,7 @@ class SourceRead(StatusModel):
     read: int = 0
     """Entries read."""
     method: Annotated[str, Field(max_length=32)] | None = None
-    """`DirSync` or `FullComparison`."""
+    """`DirSync`, `UsnChanged` or `FullComparison`."""
 
 
 class RequestCounts(StatusModel):
@@ -242,6 +242,25 @@ CodeCounts = Annotated[
     Field(
         max_length=32,
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["code"]},
+    ),
+]
+
+
+class ExcludedCount(StatusModel):
+    """How many objects one rule left out."""
+
+    rule: Annotated[str, Field(max_length=64)]
+    """Name of the rule: one of Entra Connect's default exclusions, or `AttributeFilter` and
+    `ScopingGroup` for `where` and `memberOf` of the sync."""
+    count: int = 0
+    """Objects in the containers of the sync."""
+
+
+ExcludedCounts = Annotated[
+    list[ExcludedCount],
+    Field(
+        max_length=32,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["rule"]},
     ),
 ]
 
@@ -307,6 +326,8 @@ class SyncRunStatus(StatusModel):
     """The same, in sum."""
     source: SourceRead | None = None
     """What it read."""
+    excluded: ExcludedCounts = Field(default_factory=list)
+    """What it left out of the containers, by rule; rules that left out nothing are not named."""
     requests: RequestCounts | None = None
     """Requests it sent."""
     errors: Annotated[list[ObjectError], Field(max_length=10)] = Field(default_factory=list)

@@ -83,6 +83,7 @@ def run_ended(run: SyncRun, result: RunResult, now: dt.datetime) -> SyncRunStatu
     status.changes = result.changes
     status.totals = totals(result)
     status.source = result.source
+    status.excluded = result.excluded
     status.requests = result.requests
     status.errors = result.errors[:10]
     status.error_count = result.error_count

@@ -20,7 +20,7 @@ from entrasync.controller.conditions import ready_changed
 from entrasync.controller.decide import active_run, blocker, phase_of
 from entrasync.controller.durations import parse_time
 from entrasync.controller.environment import Environment
-from entrasync.controller.gateway import Gateway, core_path, job_path
+from entrasync.controller.gateway import ApiError, Gateway, core_path, job_path
 from entrasync.controller.observe import Observer
 from entrasync.controller.progress import LOG_LINES, plan_of, progress_of
 from entrasync.controller.queue import JOB_LOOK, QUEUE_LOOK
@@ -172,7 +172,12 @@ class RunReconciler:
         if not alive or (seen is not None and now - seen < JOB_LOOK):
             return
         name = max(alive, key=harvest.created)["metadata"]["name"]
-        log = self.gateway.log_of(run.metadata.namespace or "", name, LOG_LINES)
+        try:
+            log = self.gateway.log_of(run.metadata.namespace or "", name, LOG_LINES)
+        except ApiError as error:
+            # how far it is is worth knowing, but never worth leaving the run itself unattended
+            structlog.get_logger().warning("run_log_unreadable", pod=name, error=error.message)
+            return
         progress = progress_of(log, now)
         if progress is not None:
             after = run_status.run_progressed(run, progress, plan_of(log))

@@ -114,18 +114,24 @@ def take_read_back(store: Store, objects: Iterable[SyncObject]) -> None:
 def build_rows(
     objects: Iterable[SyncObject], known: Mapping[str, CloudRow], pending: frozenset[str]
 ) -> list[CloudRow]:
-    """Rows of all synced objects; such without SourceAnchor are the cloud's own."""
+    """Rows of all synced objects; such without SourceAnchor are the cloud's own.
+
+    Members are all that the tenant names, also devices and the cloud's own: nobody may take them
+    for absent. Who has no SourceAnchor goes by its CloudAnchor.
+    """
     live: dict[str, SyncObject] = {}
     by_cloud_anchor: dict[str, str] = {}
     for each in objects:
-        if not each.source_anchor or each.object_type not in _KINDS:
+        if not each.source_anchor:
+            continue
+        if each.cloud_anchor is not None:
+            by_cloud_anchor[each.cloud_anchor] = each.source_anchor
+        if each.object_type not in _KINDS:
             continue
         if each.operation is SyncOperation.DELETE:
             live.pop(each.source_anchor, None)
-            continue
-        live[each.source_anchor] = each
-        if each.cloud_anchor is not None:
-            by_cloud_anchor[each.cloud_anchor] = each.source_anchor
+        else:
+            live[each.source_anchor] = each
     rows = [_row(each, by_cloud_anchor, known.get(anchor)) for anchor, each in live.items()]
     return [
         replace(row, owned=True, guid=row.guid or guid_of_anchor(row.anchor))
@@ -142,7 +148,7 @@ def _row(each: SyncObject, by_cloud_anchor: Mapping[str, str], before: CloudRow 
         if key.lower() in _SPELLING and value not in _EMPTY
     }
     members = {
-        by_cloud_anchor.get(link.anchor, "") if link.by_cloud_anchor else link.anchor
+        by_cloud_anchor.get(link.anchor, link.anchor) if link.by_cloud_anchor else link.anchor
         for link in each.links
         if link.add
     }

@@ -1,14 +1,14 @@
-"""Containers of the scope, pinned by objectGUID so that a renamed one loses nobody."""
+"""Containers and groups of the scope, pinned by objectGUID so that a renamed one loses nobody."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from entrasync.api.directory_sync import PinnedScope
-from entrasync.directory.model import Container
+from entrasync.directory.model import Container, SourceEntry
 from entrasync.engine.scope import Scope
 from entrasync.errors import ConfigurationError
 from entrasync.state.store import Store
@@ -27,6 +27,10 @@ class ContainerFinder(Protocol):
         """The container of an objectGUID, wherever it is now."""
         ...
 
+    def read_guid(self, guid: str, attributes: Sequence[str]) -> SourceEntry | None:
+        """One object, with members when it is a group."""
+        ...
+
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class ScopeSpec:
@@ -37,12 +41,14 @@ class ScopeSpec:
         exclude: DNs of containers to leave out.
         source: name of the source, for messages.
         resource: `Kind/name` that errors point at.
+        groups: DNs of groups that decide what takes part, and the field of each.
     """
 
     include: tuple[str, ...]
     exclude: tuple[str, ...]
     source: str
     resource: str
+    groups: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -53,11 +59,13 @@ class FoundScope:
         include: containers to read, by their names of now.
         exclude: containers to leave out.
         pinned: what to remember and to show.
+        groups: groups that decide what takes part, by DN as written.
     """
 
     include: tuple[Container, ...]
     exclude: tuple[Container, ...]
     pinned: tuple[PinnedScope, ...]
+    groups: Mapping[str, Container] = field(default_factory=dict)
 
     @property
     def scope(self) -> Scope:
@@ -67,11 +75,16 @@ class FoundScope:
             exclude=frozenset(each.guid for each in self.exclude),
         )
 
+    @property
+    def group_guids(self) -> dict[str, str]:
+        """ObjectGUIDs of the groups by DN as written."""
+        return {dn: group.guid for dn, group in self.groups.items()}
+
 
 def find_scope(
     finder: ContainerFinder, base_dn: str, spec: ScopeSpec, pins: Mapping[str, str]
 ) -> FoundScope:
-    """Finds the containers of a scope, by their pins where there are any.
+    """Finds the containers and groups of a scope, by their pins where there are any.
 
     Args:
         finder: the directory.
@@ -80,7 +93,8 @@ def find_scope(
         pins: objectGUIDs by DN as written, from an earlier run.
 
     Raises:
-        ConfigurationError: `BaseNotFound`, or `ScopeMoved` when a pinned container is gone.
+        ConfigurationError: `BaseNotFound`, `ScopeMoved` when a pinned container is gone, or
+            `ScopeGroupNotFound`.
     """
     pinned: list[PinnedScope] = []
 
@@ -91,11 +105,64 @@ def find_scope(
 
     include = tuple(find(dn, "include") for dn in spec.include)
     exclude = tuple(find(dn, "exclude") for dn in spec.exclude)
+    groups: dict[str, Container] = {}
+    for dn, written_in in spec.groups.items():
+        found = groups[dn] = find_group(finder, dn, pins.get(dn), written_in, spec.resource)
+        pinned.append(PinnedScope(dn=dn, guid=found.guid, current_dn=found.dn))
     return FoundScope(
         include=include or (finder.resolve_container(base_dn),),
         exclude=exclude,
         pinned=tuple(pinned),
+        groups=groups,
     )
+
+
+def find_group(
+    finder: ContainerFinder, dn: str, guid: str | None, field: str, resource: str
+) -> Container:
+    """Finds a group, by its pin when there is one.
+
+    Args:
+        finder: the directory.
+        dn: as written.
+        guid: its pin, `None` before the first run.
+        field: where it is written.
+        resource: `Kind/name` that errors point at.
+
+    Raises:
+        ConfigurationError: `ScopeGroupNotFound`.
+    """
+    if guid is None:
+        return _first_sight(finder, dn, field, resource)
+    found = finder.resolve_container_guid(guid)
+    if found is None:
+        raise ConfigurationError(
+            "ScopeGroupNotFound",
+            f"the group written as {dn} was objectGUID {guid}, which is deleted or no longer"
+            " readable; restore it or the account's right to read it, or name the group that takes"
+            " its place: one of the same name by writing it in another letter case",
+            resource=resource,
+            field=field,
+        )
+    return found
+
+
+def _first_sight(finder: ContainerFinder, dn: str, field: str, resource: str) -> Container:
+    """A group that is about to be pinned; what is none must not be."""
+    try:
+        found = finder.resolve_container(dn, field=field)
+    except ConfigurationError:
+        found = None
+    entry = None if found is None else finder.read_guid(found.guid, ("objectClass",))
+    if found is None or entry is None or entry.members is None:
+        raise ConfigurationError(
+            "ScopeGroupNotFound",
+            f"the directory has no group {dn}, or the account may not read it; correct the"
+            " distinguished name, or grant the account the right to read the group",
+            resource=resource,
+            field=field,
+        )
+    return found
 
 
 def _find(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from typing import Final
 
 import structlog
 
 from entrasync.api.directory_sync import OrphanCounts, OwnedObjects, SyncMode
 from entrasync.api.sync_run import RunScope, SourceRead
+from entrasync.directory.deltas import FULL_COMPARISON
 from entrasync.directory.errors import CookieRejectedError
 from entrasync.directory.session import DirectorySession
 from entrasync.engine.approvals import Approvals
@@ -32,10 +34,12 @@ from entrasync.engine.effort import effort_of, pacing_of, plan_summary
 from entrasync.engine.evaluate import Evaluation, EvaluationRules, evaluate
 from entrasync.engine.evidence import EvidenceGatherer
 from entrasync.engine.exporting import Export, ExportTally, Traffic
-from entrasync.engine.facts import directory_facts, usable_attributes
+from entrasync.engine.facts import directory_facts, require_readable, usable_attributes
+from entrasync.engine.groups import read_groups_within
 from entrasync.engine.importing import (
     SourceReading,
     forget_cookie,
+    full_read_due,
     import_changes,
     import_full,
     source_empty,
@@ -44,7 +48,8 @@ from entrasync.engine.importing import (
 from entrasync.engine.inputs import CycleInputs, CycleParts
 from entrasync.engine.memberships import Memberships
 from entrasync.engine.outcome import CycleOutcome, Stopwatch
-from entrasync.engine.plan import CloudObject, Plan, plan_changes, removal_candidates
+from entrasync.engine.plan import Action, CloudObject, Plan, plan_changes, removal_candidates
+from entrasync.engine.primary_groups import count_primary_members
 from entrasync.engine.report import (
     changes_of,
     company_of,
@@ -53,6 +58,7 @@ from entrasync.engine.report import (
     summarize,
     take_tally,
 )
+from entrasync.engine.selection import Selection, SelectionRules, select
 from entrasync.engine.source import SourceObject, SourceTree
 from entrasync.entra.batches import MOST_OBJECTS, START_OBJECTS, BatchSize
 from entrasync.entra.contracts import (
@@ -63,6 +69,11 @@ from entrasync.entra.contracts import (
 )
 from entrasync.errors import ConfigurationError
 from entrasync.state.store import META_BATCH_SIZE
+
+DAILY_READ: Final = (
+    "Everything was read, as it is once a day: the directory does not tell this account every"
+    " change."
+)
 
 log = structlog.get_logger()
 
@@ -91,6 +102,8 @@ class _Cycle:
         self._outcome = outcome
         self._watch = Stopwatch(parts.monotonic, outcome.timings)
         self._max_links = 0
+        self._is_read_back = False
+        self._selection = Selection()
 
     def run(self) -> CycleOutcome:
         self._store.bind(self._inputs.tenant_id)
@@ -100,15 +113,21 @@ class _Cycle:
                 found, attributes = self._read_source(session)
             with self._watch.stage("evaluate"):
                 cloud = load_cloud(self._store)
-                evaluation = self._evaluate(session, found, recorded_anchors(cloud))
+                evaluation = self._evaluate(session, found, attributes, recorded_anchors(cloud))
             with self._watch.stage("plan"):
                 plan = self._plan(session, found, attributes, evaluation, cloud)
+                if self._sends_lists(plan) and not self._is_read_back:
+                    self._read_back()
+                    cloud = load_cloud(self._store)
+                    plan = self._plan(session, found, attributes, evaluation, cloud)
+                self._tell_plan(plan, evaluation, cloud)
         approvals = Approvals(self._store, self._parts.clock(), self._inputs.window)
-        exports = self._may_go_on(plan, evaluation, cloud, approvals, _scope_digest(found))
+        scope = _scope_digest(found, self._inputs.selection)
+        exports = self._may_go_on(plan, evaluation, cloud, approvals, scope)
         if exports:
             with self._watch.stage("export"):
                 tally = self._export(plan, evaluation, approvals, self._memberships(cloud))
-            remember_size(self._store, _scope_digest(found), evaluation.in_scope)
+            remember_size(self._store, scope, evaluation.in_scope)
             conclude(self._outcome, tally)
         summarize(self._outcome, exported=exports)
         self._outcome.objects = self._owned_objects()
@@ -124,7 +143,11 @@ class _Cycle:
         self._max_links = company.max_links_per_request
         full = self._inputs.scope is RunScope.FULL
         if full or self._store.get(META_READ_BACK) is None or self._store.pending():
-            take_read_back(self._store, self._read_back_objects())
+            self._read_back()
+
+    def _read_back(self) -> None:
+        take_read_back(self._store, self._read_back_objects())
+        self._is_read_back = True
 
     def _read_back_objects(self) -> list[SyncObject]:
         objects: list[SyncObject] = []
@@ -140,7 +163,7 @@ class _Cycle:
     def _read_source(self, session: DirectorySession) -> tuple[FoundScope, tuple[str, ...]]:
         inputs, outcome = self._inputs, self._outcome
         outcome.directory = directory_facts(session)
-        attributes = usable_attributes(session, inputs.directory_resource)
+        attributes = usable_attributes(session, inputs.directory_resource, inputs.selection)
         found = find_scope(
             session,
             session.root.base_dn,
@@ -153,11 +176,19 @@ class _Cycle:
             containers=found.include,
             attributes=attributes,
             digest=_digest(
-                sorted(each.guid for each in found.include), attributes, session.root.domain
+                sorted(each.guid for each in found.include),
+                attributes,
+                session.root.domain,
+                sorted(found.group_guids.values()),
             ),
             resource=inputs.directory_resource,
+            groups=tuple(found.groups.values()),
         )
         self._import(session, reading)
+        nested = inputs.selection.nested_groups
+        read_groups_within(
+            session, self._store, reading, frozenset(found.group_guids[dn] for dn in nested)
+        )
         return found, attributes
 
     def _import(self, session: DirectorySession, reading: SourceReading) -> None:
@@ -167,6 +198,11 @@ class _Cycle:
         cookie = None
         if self._inputs.scope is not RunScope.FULL:
             cookie = usable_cookie(self._store, reading.digest)
+        now = self._parts.clock()
+        if cookie is not None and full_read_due(self._store, session.delta_method, now):
+            log.info("full_read_due", method=session.delta_method)
+            self._outcome.message = DAILY_READ
+            cookie = None
         if cookie is not None:
             try:
                 read = import_changes(session, self._store, reading, cookie, progress)
@@ -175,16 +211,21 @@ class _Cycle:
                 self._outcome.message = error.message
             else:
                 self._outcome.scope = RunScope.DELTA
-                self._outcome.source = SourceRead(read=read, method="DirSync")
+                self._outcome.source = SourceRead(read=read, method=session.delta_method[0])
                 return
-        read = import_full(session, self._store, reading, progress)
+        require_readable(session, reading.attributes, reading.resource, self._inputs.selection)
+        read = import_full(session, self._store, reading, now, progress)
         self._outcome.scope = RunScope.FULL
-        self._outcome.source = SourceRead(read=read, method="FullComparison")
+        self._outcome.source = SourceRead(read=read, method=FULL_COMPARISON)
 
     # --- evaluate and plan -----------------------------------------------------------------
 
     def _evaluate(
-        self, session: DirectorySession, found: FoundScope, recorded: dict[str, str]
+        self,
+        session: DirectorySession,
+        found: FoundScope,
+        attributes: tuple[str, ...],
+        recorded: dict[str, str],
     ) -> Evaluation:
         self._parts.progress("Evaluate", 0, None)
         objects = {
@@ -193,15 +234,28 @@ class _Cycle:
             )
             for guid, row in self._store.load_source().items()
         }
+        links = self._store.load_source_links()
+        self._selection = select(
+            self._inputs.selection, found.group_guids, objects, links, attributes
+        )
         rules = EvaluationRules(
             scope=found.scope,
             anchor_source=self._inputs.anchor_source,
             domain=session.root.domain,
             max_group_members=self._inputs.max_group_members,
+            selection=self._selection,
         )
         pins = recorded | self._store.pins()
-        evaluation = evaluate(objects, self._store.load_source_links(), pins, rules)
-        log.info("evaluated", in_scope=evaluation.in_scope, excluded=dict(evaluation.excluded))
+        evaluation = evaluate(objects, links, pins, rules)
+        self._outcome.excluded = dict(evaluation.excluded)
+        taking_part = (objects[each.guid] for each in evaluation.desired.values())
+        log.info(
+            "evaluated",
+            in_scope=evaluation.in_scope,
+            excluded=dict(evaluation.excluded),
+            # as in Entra Connect, these are not synced
+            primary_group_members=count_primary_members(taking_part),
+        )
         if not evaluation.in_scope:
             forget_cookie(self._store)
             raise source_empty(self._inputs.directory_resource)
@@ -228,11 +282,15 @@ class _Cycle:
             looked_at += 1
             self._parts.progress("Plan", looked_at, len(candidates))
 
-        evidence = EvidenceGatherer(session, found.scope, attributes).gather(candidates, progress)
+        gatherer = EvidenceGatherer(session, found.scope, attributes, self._selection)
+        evidence = gatherer.gather(candidates, progress)
         plan = plan_changes(evaluation, cloud, evidence)
         if plan.unaccounted:
             # something vanished without a trace: only a full read may find it again
             forget_cookie(self._store)
+        return plan
+
+    def _tell_plan(self, plan: Plan, evaluation: Evaluation, cloud: dict[str, CloudObject]) -> None:
         outcome = self._outcome
         self._tell_effort(plan, cloud)
         outcome.orphans = OrphanCounts(
@@ -243,7 +301,14 @@ class _Cycle:
         previews = self._inputs.mode is SyncMode.PREVIEW
         outcome.changes = changes_of(plan.changes if previews else ())
         object_errors(outcome, evaluation, plan)
-        return plan
+
+    def _sends_lists(self, plan: Plan) -> bool:
+        """Whether members travel as whole lists.
+
+        Such a list removes whoever somebody else added since the tenant was read back.
+        """
+        lists = self._inputs.version is SyncVersion.V1
+        return lists and any(change.action is Action.LINKS for change in plan.changes)
 
     def _tell_effort(self, plan: Plan, cloud: dict[str, CloudObject]) -> None:
         """How many writes the plan takes, and until when at this tenant's quota."""
@@ -384,7 +449,10 @@ def _digest(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def _scope_digest(found: FoundScope) -> str:
+def _scope_digest(found: FoundScope, selection: SelectionRules) -> str:
     return _digest(
-        sorted(each.guid for each in found.include), sorted(each.guid for each in found.exclude)
+        sorted(each.guid for each in found.include),
+        sorted(each.guid for each in found.exclude),
+        sorted(found.group_guids.values()),
+        selection.facts,
     )

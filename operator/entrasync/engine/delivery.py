@@ -141,6 +141,9 @@ class Delivery:
 
     def _in_parts(self, batch: Sequence[SyncObject], error: TransientError) -> Iterator[Delivered]:
         """Halves what was refused as a whole, down to whom it is the fault of."""
+        if isinstance(error, UnknownFaultError):
+            # whether anything of it took effect is not known, and the parts replace its note
+            distrust_cloud_space(self._store)
         if len(batch) == 1:
             yield batch, [self._refuse(batch[0], error)]
             return
@@ -156,9 +159,6 @@ class Delivery:
         self._in_a_row += 1
         if self._in_a_row > MOST_REFUSED_IN_A_ROW:
             raise error
-        if isinstance(error, UnknownFaultError):
-            # whether anything of it took effect is not known
-            distrust_cloud_space(self._store)
         return ObjectResult(
             source_anchor=one.source_anchor,
             success=False,

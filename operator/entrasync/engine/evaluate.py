@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from entrasync.api.directory_sync import AnchorSource
 from entrasync.engine.anchors import computed_anchor
-from entrasync.engine.exclusions import excluded_by
 from entrasync.engine.flows import flow
 from entrasync.engine.scope import Scope
+from entrasync.engine.selection import Selection
 from entrasync.engine.source import SourceKind, SourceObject, SourceTree
 from entrasync.entra.contracts import PropertyValue, SyncObjectType
 
@@ -29,13 +29,15 @@ class EvaluationRules:
         scope: containers in and out.
         anchor_source: where anchors come from.
         domain: DNS name of the domain.
-        max_group_members: most members the endpoint takes.
+        max_group_members: most members a group may have.
+        selection: what of the containers takes part.
     """
 
     scope: Scope
     anchor_source: AnchorSource
     domain: str
     max_group_members: int
+    selection: Selection = field(default_factory=Selection)
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -83,14 +85,25 @@ class Evaluation:
     Attributes:
         desired: by SourceAnchor.
         withheld: objects frozen as they are.
-        excluded: how many objects in scope each default exclusion left out, by its name.
+        excluded: how many objects in the containers each rule left out, by its name: default
+            exclusions, and what the sync itself says of its kinds.
         in_scope: objects in scope, the excluded ones left out.
+        kept: SourceAnchors of objects whose kind is not synced: left as they are in the cloud, but
+            members of groups like any other.
+        kept_types: the kinds that are not synced.
     """
 
     desired: Mapping[str, DesiredObject]
     withheld: tuple[Withheld, ...]
     excluded: Mapping[str, int]
     in_scope: int
+    kept: frozenset[str] = frozenset()
+    kept_types: frozenset[SyncObjectType] = frozenset()
+
+    @property
+    def frozen(self) -> frozenset[str]:
+        """SourceAnchors of all that is left as it is."""
+        return self.kept | {each.anchor for each in self.withheld}
 
 
 def evaluate(
@@ -106,24 +119,22 @@ def evaluate(
         links: objectGUIDs of members by objectGUID of the group, ends out of scope included.
         pins: anchors fixed at first export, by objectGUID.
         rules: scope, anchors, domain, limits.
+
+    Raises:
+        BlockedError: `SourceEmpty`: a scoping group leaves out all there is of a kind.
     """
     tree = SourceTree(objects)
-    excluded: Counter[str] = Counter()
-    taking_part: list[SourceObject] = []
-    for guid in sorted(objects):
-        source = objects[guid]
-        if source.kind is SourceKind.OTHER or not rules.scope.holds(guid, tree):
-            continue
-        rule = excluded_by(source)
-        if rule is None:
-            taking_part.append(source)
-        else:
-            excluded[rule] += 1
+    taking_part, excluded = _select(objects, tree, rules)
+    disabled = rules.selection.rules.disabled
     anchors, withheld = _assign_anchors(taking_part, pins, rules.anchor_source)
     desired: dict[str, DesiredObject] = {}
+    kept: set[str] = set()
     for source in taking_part:
         anchor = anchors.get(source.guid)
         if anchor is None:
+            continue
+        if source.kind in disabled:
+            kept.add(anchor)
             continue
         members = links.get(source.guid, frozenset())
         if source.kind is SourceKind.GROUP and len(members) > rules.max_group_members:
@@ -138,12 +149,36 @@ def evaluate(
             ),
             members=frozenset(anchors[guid] for guid in members if guid in anchors),
         )
+    kept_types = frozenset(OBJECT_TYPES[kind] for kind in disabled)
     return Evaluation(
         desired=desired,
-        withheld=tuple(withheld),
+        withheld=tuple(each for each in withheld if each.object_type not in kept_types),
         excluded=dict(excluded),
         in_scope=len(taking_part),
+        kept=frozenset(kept),
+        kept_types=kept_types,
     )
+
+
+def _select(
+    objects: Mapping[str, SourceObject], tree: SourceTree, rules: EvaluationRules
+) -> tuple[list[SourceObject], Counter[str]]:
+    """What takes part, and how much each rule left out."""
+    left_out: dict[SourceKind, Counter[str]] = {kind: Counter() for kind in OBJECT_TYPES}
+    taking_part: list[SourceObject] = []
+    for guid in sorted(objects):
+        source = objects[guid]
+        kind = source.kind
+        if kind is SourceKind.OTHER or not rules.scope.holds(guid, tree):
+            continue
+        rule = rules.selection.left_out_by(source)
+        left_out[kind][rule or ""] += 1
+        if rule is None:
+            taking_part.append(source)
+    rules.selection.require_members(left_out)
+    excluded = sum(left_out.values(), Counter[str]())
+    del excluded[""]
+    return taking_part, excluded
 
 
 def _assign_anchors(
@@ -193,6 +228,6 @@ def _too_large(source: SourceObject, anchor: str, members: int, limit: int) -> W
         guid=source.guid,
         object_type=SyncObjectType.GROUP,
         reason="GroupTooLarge",
-        message=f"it has {members} members, the endpoint takes {limit}; it is frozen as it is and"
+        message=f"it has {members} members, at most {limit} are taken; it is frozen as it is and"
         " goes on by itself when it fits",
     )

@@ -5,24 +5,18 @@ from __future__ import annotations
 import base64
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from entrasync.directory.model import SourceEntry
 from entrasync.engine.anchors import GUID_BYTES
-from entrasync.engine.exclusions import excluded_by
+from entrasync.engine.groups import GuidReader
 from entrasync.engine.plan import CloudObject, Evidence
 from entrasync.engine.scope import Scope
+from entrasync.engine.selection import Selection
 from entrasync.engine.source import SourceKind, SourceObject
 
 _DEEPEST: Final = 200
-
-
-class GuidReader(Protocol):
-    """What gathering evidence needs of a directory session."""
-
-    def read_guid(self, guid: str, attributes: Sequence[str]) -> SourceEntry | None:
-        """One object, tombstones included; `None` is no proof of anything."""
-        ...
+_MEMBER_OF: Final = "memberOf"
 
 
 class EvidenceGatherer:
@@ -34,12 +28,22 @@ class EvidenceGatherer:
         reader: the directory.
         scope: containers in and out.
         attributes: names to ask for.
+        selection: what of the containers takes part.
     """
 
-    def __init__(self, reader: GuidReader, scope: Scope, attributes: Sequence[str]) -> None:
+    def __init__(
+        self,
+        reader: GuidReader,
+        scope: Scope,
+        attributes: Sequence[str],
+        selection: Selection | None = None,
+    ) -> None:
         self._reader = reader
         self._scope = scope
-        self._attributes = attributes
+        self._selection = selection or Selection()
+        # what an object itself says of its groups is newer than the links that were read
+        further = (_MEMBER_OF,) if self._selection.names_groups else ()
+        self._attributes = (*attributes, *further)
         self._containers: dict[str, SourceEntry | None] = {}
 
     def gather(
@@ -62,10 +66,23 @@ class EvidenceGatherer:
         inside = self._is_inside(entry)
         if inside is None:
             return Evidence.UNKNOWN
-        if not inside or _takes_no_part(entry):
+        if not inside or self._takes_no_part(entry):
             return Evidence.OUT_OF_SCOPE
         # it is there and in scope: what was read before must be incomplete
         return Evidence.UNKNOWN
+
+    def _takes_no_part(self, entry: SourceEntry) -> bool:
+        """Whether it is beyond doubt that an object is left out."""
+        source = SourceObject(
+            guid=entry.guid,
+            dn=entry.dn,
+            parent_guid=entry.parent_guid,
+            attributes={name: values for name, values in entry.attributes.items() if values},
+        )
+        if source.kind is SourceKind.OTHER:
+            return True
+        rule = self._selection.left_out_by(source, frozenset(source.texts(_MEMBER_OF)))
+        return rule is not None and self._selection.is_certain(source.kind, rule)
 
     def _is_inside(self, entry: SourceEntry) -> bool | None:
         """Whether an object lies in scope; `None` when the way up cannot be seen."""
@@ -95,13 +112,3 @@ def guid_of_anchor(anchor: str) -> str | None:
     except ValueError:
         return None
     return str(uuid.UUID(bytes_le=raw)) if len(raw) == GUID_BYTES else None
-
-
-def _takes_no_part(entry: SourceEntry) -> bool:
-    source = SourceObject(
-        guid=entry.guid,
-        dn=entry.dn,
-        parent_guid=entry.parent_guid,
-        attributes={name: values for name, values in entry.attributes.items() if values},
-    )
-    return source.kind is SourceKind.OTHER or excluded_by(source) is not None

@@ -13,6 +13,8 @@ from entrasync.engine.source import SECURITY_GROUP, SourceKind, SourceObject
 _NEVER_SYNCED_RECIPIENTS: Final = 0x21C07000
 """Bits of msExchRecipientTypeDetails: system, arbitration, discovery mailboxes and the like."""
 _ROLE_GROUP: Final = 0x40000000
+_BUILT_IN: Final = 0x1
+"""Bit of groupType: made by the system, as all in the container Builtin are."""
 _LINKED_MAILBOX: Final = 2
 
 Rule = Callable[[SourceObject], bool]
@@ -34,13 +36,42 @@ def _written_back(prefix: str) -> Rule:
     return lambda source: (source.text("adminDescription") or "").startswith(prefix)
 
 
+def _is_true(source: SourceObject, name: str) -> bool:
+    return (source.text(name) or "").upper() == "TRUE"
+
+
 def _is_critical(source: SourceObject) -> bool:
-    return (source.text("isCriticalSystemObject") or "").upper() == "TRUE"
+    return _is_true(source, "isCriticalSystemObject")
+
+
+def _names(source: SourceObject) -> tuple[str, str]:
+    return _account(source), source.text("mailNickname") or ""
+
+
+def _is_system_mailbox(source: SourceObject) -> bool:
+    return any(name.startswith("SystemMailbox{") for name in _names(source))
+
+
+def _is_client_access_mailbox(source: SourceObject) -> bool:
+    return any(name.startswith("CAS_") and "}" in name for name in _names(source))
+
+
+def _has_address(source: SourceObject) -> bool:
+    """Whether mail can be sent to it; an X.500 address alone is of no use."""
+    return "@" in (source.text("mail") or "") or any(
+        address.lower().startswith("smtp:") and "@" in address
+        for address in source.texts("proxyAddresses")
+    )
 
 
 def _is_distribution_without_mail(source: SourceObject) -> bool:
     security = (source.integer("groupType") or 0) & SECURITY_GROUP
-    return not security and not source.text("mail") and not source.texts("proxyAddresses")
+    return not security and not _has_address(source)
+
+
+def _is_hidden_sync_contact(source: SourceObject) -> bool:
+    hidden = _is_true(source, "msExchHideFromAddressLists")
+    return hidden and "(MSOL)" in (source.text("displayName") or "")
 
 
 USER_RULES: Final[tuple[tuple[str, Rule], ...]] = (
@@ -49,11 +80,8 @@ USER_RULES: Final[tuple[tuple[str, Rule], ...]] = (
     ("NoUserAccountControl", lambda source: source.integer("userAccountControl") is None),
     ("SyncServiceAccount", lambda source: _account(source).startswith(("AAD_", "MSOL_"))),
     ("SupportAccount", lambda source: _account(source) == "SUPPORT_388945a0"),
-    ("SystemMailbox", lambda source: _account(source).startswith("SystemMailbox{")),
-    (
-        "ClientAccessMailbox",
-        lambda source: _account(source).startswith("CAS_") and _account(source).endswith("}"),
-    ),
+    ("SystemMailbox", _is_system_mailbox),
+    ("ClientAccessMailbox", _is_client_access_mailbox),
     ("SystemRecipient", lambda source: bool(_recipient(source) & _NEVER_SYNCED_RECIPIENTS)),
     (
         "LinkedMailboxWithoutAnchor",
@@ -66,6 +94,7 @@ USER_RULES: Final[tuple[tuple[str, Rule], ...]] = (
 )
 GROUP_RULES: Final[tuple[tuple[str, Rule], ...]] = (
     ("CriticalSystemObject", _is_critical),
+    ("BuiltInGroup", lambda source: bool((source.integer("groupType") or 0) & _BUILT_IN)),
     ("NoAccountName", lambda source: not _account(source)),
     ("RichCoexistenceGroup", lambda source: _account(source) == "MSOL_AD_Sync_RichCoexistence"),
     ("RoleGroup", lambda source: bool(_recipient(source) & _ROLE_GROUP)),
@@ -75,11 +104,9 @@ GROUP_RULES: Final[tuple[tuple[str, Rule], ...]] = (
 )
 CONTACT_RULES: Final[tuple[tuple[str, Rule], ...]] = (
     ("CriticalSystemObject", _is_critical),
-    (
-        "NoAddress",
-        lambda source: not source.text("mail") and not source.texts("proxyAddresses"),
-    ),
-    ("SyncServiceContact", lambda source: "(MSOL)" in (source.text("displayName") or "")),
+    ("NoAddress", lambda source: not _has_address(source)),
+    ("SyncServiceContact", _is_hidden_sync_contact),
+    ("ClientAccessMailbox", _is_client_access_mailbox),
     ("ReplicationConflict", _conflict),
 )
 _RULES: Final = {

@@ -14,12 +14,13 @@ from entrasync.engine.brakes import Spent, changes_identity
 from entrasync.engine.cloud_space import distrust_cloud_space
 from entrasync.engine.delivery import Delivered, Delivery, Exporter, Traffic
 from entrasync.engine.flows import MANAGER
+from entrasync.engine.letting_go import LettingGo
 from entrasync.engine.memberships import Memberships
-from entrasync.engine.plan import Action, PlannedChange
-from entrasync.engine.releases import UNIQUE_KEYS
+from entrasync.engine.plan import Action, Phase, PlannedChange
 from entrasync.engine.tally import ExportTally
 from entrasync.entra.batches import adaptive_batches, references
 from entrasync.entra.contracts import KEY_MEMBER, ObjectResult, SyncObject, SyncObjectType
+from entrasync.entra.object_errors import LET_GO_CODE
 from entrasync.state.store import META_PACING, ResultWriter, Store
 
 __all__ = ["Export", "ExportTally", "Exporter", "Traffic", "spent_by", "spent_since"]
@@ -54,15 +55,19 @@ class Export:
         self._store = store
         self._approvals = approvals
         self._now = now
-        self._traffic = traffic
         self._memberships = memberships
         self._refused: set[str] = set()
         """Who could not be added."""
         self._failed: set[str] = set()
         """Who was refused anything."""
-        self._let_go: dict[str, PlannedChange] = {}
+        self._let_go = LettingGo(store, (), now())
+        self._traffic = replace(
+            # nobody is left with a name that nobody knows because somebody else had enough
+            traffic,
+            cancelled=lambda: not self._let_go and traffic.cancelled(),
+        )
         self.tally = ExportTally()
-        self._delivery = Delivery(exporter, store, traffic, self.tally)
+        self._delivery = Delivery(exporter, store, self._traffic, self.tally)
 
     def send(
         self, changes: Sequence[PlannedChange], progress: Callable[[int, int], None]
@@ -74,7 +79,10 @@ class Export:
         """
         total, sent = len(changes), 0
         progress(0, total)
-        for _, of_phase in groupby(changes, key=lambda each: (each.phase, each.step)):
+        self._let_go = LettingGo(self._store, changes, self._now())
+        for (phase, _), of_phase in groupby(changes, key=lambda each: (each.phase, each.step)):
+            if phase > Phase.RELEASES:
+                self._give_back()
             planned = list(of_phase)
             self._send_phase(planned, lambda told, before=sent: progress(before + told, total))  # type: ignore[misc]  # binds the loop
             if self.tally.cancelled:
@@ -123,13 +131,13 @@ class Export:
         """Restores what objects let go for a moment when their own change was refused.
 
         Nobody is left with a temporary name for longer than need be; what was taken meanwhile
-        stays taken, and the next run tries the change again.
+        stays taken, which is told, and the next run tries the change again.
         """
-        back = [
-            replace(change, message=replace(change.message, properties=change.previous))
-            for change in self._let_go.values()
-        ]
-        self._send_messages(back, frozenset(), lambda _: None)
+        self._send_messages(self._let_go.give_back(), frozenset(), lambda _: None)
+        for change in self._let_go.close():
+            anchor = change.message.source_anchor
+            left = ObjectResult(source_anchor=anchor, success=False, code=LET_GO_CODE)
+            self.tally.warn(change, left)
 
     def _sendable(self, change: PlannedChange) -> PlannedChange | None:
         """What of a change can be sent when some objects could not be added.
@@ -137,6 +145,8 @@ class Export:
         One member that was refused must not hold up its group: the service refuses all links of a
         request that names what does not exist.
         """
+        if self._let_go.rests(change):
+            return None
         refused = self._refused
         if refused and change.action is not Action.DELETE:
             message = change.message
@@ -165,7 +175,7 @@ class Export:
                 if result.success:
                     _record(writer, change)
                     done.append(change)
-                    self._note_values(change)
+                    self._let_go.note(change)
                     if result.description:
                         self.tally.warn(change, result)
                 elif not change.temporary:
@@ -178,13 +188,6 @@ class Export:
         self.tally.done += done
         if self._memberships is not None:
             self._memberships.note(done)
-
-    def _note_values(self, change: PlannedChange) -> None:
-        anchor = change.message.source_anchor
-        if change.temporary and anchor not in self._let_go:
-            self._let_go[anchor] = change
-        elif not UNIQUE_KEYS.isdisjoint(change.message.properties):
-            self._let_go.pop(anchor, None)
 
     def _count_failure(self, change: PlannedChange, result: ObjectResult) -> None:
         self.tally.refuse(change, result)

@@ -14,6 +14,7 @@ from entrasync.directory.session import DirectorySession
 from entrasync.engine.brakes import SafetyLimits
 from entrasync.engine.containers import ScopeSpec
 from entrasync.engine.exporting import Exporter
+from entrasync.engine.selection import SelectionRules
 from entrasync.entra.contracts import CompanyConfiguration, ReadBackPage, SyncVersion
 from entrasync.entra.pacing import Pacer
 from entrasync.state.store import Store
@@ -47,8 +48,9 @@ class CycleInputs:
         scope: `Full` reads everything; else a delta where that is possible.
         where: containers in and out.
         remembered: pins that the sync's status remembers.
+        selection: what of the containers takes part.
         anchor_source: where anchors come from.
-        max_group_members: most members the endpoint takes.
+        max_group_members: most members a group may have.
         version: whether memberships are sent as changes (V2) or as whole lists (V1).
         write_quota_percent: share of the tenant's writes that may be used.
         limits: brakes.
@@ -63,6 +65,7 @@ class CycleInputs:
     scope: RunScope | None
     where: ScopeSpec
     remembered: tuple[PinnedScope, ...]
+    selection: SelectionRules
     anchor_source: AnchorSource
     max_group_members: int
     version: SyncVersion

@@ -12,9 +12,10 @@ from entrasync.entra.contracts import KEY_MEMBER, SyncObject
 class Memberships:
     """Turns planned changes of links into what the service takes.
 
-    It refuses all links of a request that names an object the tenant does not hold. So such members
-    are left out: what was deleted, what could not be added, a group that is frozen and was never
-    there, and in whole lists what nobody knows.
+    It refuses all links of a request that names an object the tenant does not hold. So nobody is
+    added who could not be created or is frozen and was never there, and whole lists leave out who
+    was deleted. They hold everybody else whom the tenant names as a member, also who is not known
+    here, a device for example: who is left out of a whole list is removed.
 
     Args:
         cloud: what the tenant holds before the export, by SourceAnchor.
@@ -25,6 +26,7 @@ class Memberships:
     def __init__(self, cloud: Mapping[str, CloudObject], *, whole: bool) -> None:
         self._cloud = cloud
         self._present = set(cloud)
+        self._deleted: set[str] = set()
         self._whole = whole
 
     def note(self, done: Iterable[PlannedChange]) -> None:
@@ -34,6 +36,7 @@ class Memberships:
                 self._present.add(change.message.source_anchor)
             elif change.action is Action.DELETE:
                 self._present.discard(change.message.source_anchor)
+                self._deleted.add(change.message.source_anchor)
 
     def sendable(self, change: PlannedChange) -> PlannedChange | None:
         """The change without members to add that the tenant does not hold, `None` if none is left.
@@ -52,7 +55,7 @@ class Memberships:
         """What is sent for a change."""
         if change.action is not Action.LINKS or not self._whole:
             return change.message
-        members = self._after(change) & self._present
+        members = self._after(change) - self._deleted
         return replace(change.message, properties={KEY_MEMBER: tuple(sorted(members))}, links=())
 
     def size(self, change: PlannedChange) -> int:

@@ -50,7 +50,8 @@ class CycleOutcome:
         pacing: how the run kept within the tenant's quota; `None` when it ended before a plan.
         objects: what is owned now.
         orphans: synced objects of the tenant that are not ours.
-        scopes: containers of the scope.
+        scopes: containers and groups of the scope.
+        excluded: objects in the containers that each rule left out, by its name.
         blocked_plan: what was braked.
         approval_used: digest of the approval that was used up.
         timings: time per stage.
@@ -77,6 +78,7 @@ class CycleOutcome:
     objects: OwnedObjects | None = None
     orphans: OrphanCounts | None = None
     scopes: tuple[PinnedScope, ...] = ()
+    excluded: dict[str, int] = field(default_factory=dict)
     blocked_plan: BlockedPlan | None = None
     approval_used: str | None = None
     timings: dict[str, str] = field(default_factory=dict)

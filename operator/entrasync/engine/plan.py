@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -86,12 +87,18 @@ class Plan:
 def removal_candidates(
     evaluation: Evaluation, cloud: Mapping[str, CloudObject]
 ) -> tuple[CloudObject, ...]:
-    """Owned objects that are no longer wanted and must be read again before anything happens."""
-    frozen = {entry.anchor for entry in evaluation.withheld}
+    """Owned objects that are no longer wanted and must be read again before anything happens.
+
+    Never such of a kind that is not synced.
+    """
+    frozen = evaluation.frozen
     return tuple(
         found
         for anchor, found in sorted(cloud.items())
-        if found.owned and anchor not in evaluation.desired and anchor not in frozen
+        if found.owned
+        and anchor not in evaluation.desired
+        and anchor not in frozen
+        and found.object_type not in evaluation.kept_types
     )
 
 
@@ -116,9 +123,10 @@ def plan_changes(
             removed.add(candidate.anchor)
         else:
             unaccounted.add(candidate.anchor)
-    frozen = {entry.anchor for entry in evaluation.withheld}
+    frozen = evaluation.frozen
     ends = _Ends(
         untouched=frozenset(_links_to_leave(evaluation, cloud) | unaccounted | removed),
+        known=cloud.keys() | evaluation.desired.keys(),
         absent=frozenset(frozen - cloud.keys() - evaluation.desired.keys()),
     )
     for anchor in sorted(evaluation.desired):
@@ -145,10 +153,12 @@ class _Ends:
 
     Attributes:
         untouched: whose memberships are never ended.
-        absent: who is withheld and was never created: a reference to them would be refused.
+        known: users, groups and contacts; who else is a member, a device for example, is another's.
+        absent: who is left as it is and was never created: a reference to them would be refused.
     """
 
     untouched: frozenset[str]
+    known: AbstractSet[str]
     absent: frozenset[str]
 
 
@@ -207,10 +217,19 @@ def _for_a_moment(change: PlannedChange, properties: Mapping[str, PropertyValue]
 def _links_to_leave(evaluation: Evaluation, cloud: Mapping[str, CloudObject]) -> set[str]:
     """Anchors whose memberships are never ended: objects of others, and objects frozen as they are.
 
-    A group too large to be exported is frozen too, but its own memberships are known.
+    A group too large to be exported is frozen too, but its own memberships are known; so are those
+    of what is in scope of a kind that is not synced, but not of what else the tenant has of it.
     """
     frozen = {e.anchor for e in evaluation.withheld if e.reason != "GroupTooLarge"}
-    others = {a for a, c in cloud.items() if not c.owned and a not in evaluation.desired}
+    others = {
+        anchor
+        for anchor, found in cloud.items()
+        if anchor not in evaluation.desired
+        and (
+            not found.owned
+            or (found.object_type in evaluation.kept_types and anchor not in evaluation.kept)
+        )
+    }
     return frozen | others
 
 
@@ -307,7 +326,7 @@ def _link_changes(
     """
     before = frozenset() if known is None else known.members
     added = sorted(desired.members - before - ends.absent)
-    gone = sorted(before - desired.members - ends.untouched)
+    gone = sorted((before & ends.known) - desired.members - ends.untouched)
     return tuple(
         [LinkChange(anchor=anchor, add=False) for anchor in gone]
         + [LinkChange(anchor=anchor, add=True) for anchor in added]

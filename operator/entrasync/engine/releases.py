@@ -4,7 +4,8 @@ The service refuses a value that another object still holds, or quarantines it: 
 over the address of a colleague renamed in the same run would get a placeholder. So whoever gives up
 a value that another change takes is written first, in requests of its own; nothing else is moved.
 Where objects swap values, one of each circle lets go for a moment: its addresses are narrowed, its
-mail is cleared, or it gets a temporary user principal name, and its own change follows later.
+mail is cleared, or it gets a temporary user principal name. Nobody can sign in by such a name, so
+that its own change follows as soon as what it waits for was sent, ahead of everything else as well.
 """
 
 from __future__ import annotations
@@ -146,7 +147,8 @@ class _Graph:
     Args:
         moving: all changes by anchor.
         takers: who waits for whom: anchors by the anchor waited for.
-        yielding: anchors of those that let go at step 0, so that nobody waits for their change.
+        yielding: anchors of those that let go at step 0, so that nobody waits for their change;
+            it is sent ahead as well, for them not to wait longer than need be.
     """
 
     def __init__(
@@ -159,7 +161,8 @@ class _Graph:
         for giver, waiting in self._takers.items():
             for taker in waiting:
                 self._givers[taker].append(giver)
-        self._after_yielding = {taker for giver in yielding for taker in takers[giver]}
+        self._yielding = yielding
+        self._after_yielding = yielding.union(*(takers[giver] for giver in yielding))
         self._waiting = {anchor: len(self._givers[anchor]) for anchor in self._ahead(moving)}
         self._steps: dict[str, int] = {}
         self._freed: set[str] = set()
@@ -172,7 +175,7 @@ class _Graph:
         while stuck := self._waiting.keys() - self._steps.keys():
             rounds += 1
             chosen = self._one_of_each_circle(stuck) if rounds < MOST_ROUNDS else set(stuck)
-            self._more |= chosen
+            self._more |= chosen - self._yielding
             self._follow(self._free(chosen))
         return self._steps, self._more
 
@@ -197,7 +200,7 @@ class _Graph:
         ready: list[str] = []
         for anchor in sorted(anchors - self._freed):
             self._freed.add(anchor)
-            for taker in self._takers[anchor]:
+            for taker in self._takers.get(anchor, ()):
                 if taker in self._waiting:
                     self._waiting[taker] -= 1
                     if not self._waiting[taker]:
@@ -220,12 +223,13 @@ class _Graph:
         return chosen
 
     def _ahead(self, moving: Mapping[str, Move]) -> list[str]:
-        """Those whose own phase is too late for a taker, and those they wait for themselves."""
+        """Those whose own phase is too late, and those they wait for themselves."""
         late = [
             giver
             for giver, takers in self._takers.items()
             if any(moving[taker].phase <= moving[giver].phase for taker in takers)
         ]
+        late += self._yielding
         moved = set(late)
         while late:
             for giver in self._givers[late.pop()]:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import structlog
 
 from entrasync.api.entra_tenant import Company
-from entrasync.api.sync_run import Changes, CodeCount, KindChanges, LinkChanges, ObjectError
+from entrasync.api.sync_run import (
+    Changes,
+    CodeCount,
+    ExcludedCount,
+    KindChanges,
+    LinkChanges,
+    ObjectError,
+)
 from entrasync.engine.evaluate import Evaluation
 from entrasync.engine.outcome import EXPORT_ERRORS, OBJECTS_UNACCOUNTED, CycleOutcome
 from entrasync.engine.plan import Action, Plan, PlannedChange, count_changes
@@ -127,9 +134,14 @@ def conclude(outcome: CycleOutcome, tally: ExportTally) -> None:
     """Says how a run ended, by what an export was refused."""
     if tally.error_count:
         outcome.outcome, outcome.reason = "SucceededWithErrors", EXPORT_ERRORS
+        count = tally.error_count
+        refused = (
+            "1 object, see errors; it is"
+            if count == 1
+            else f"{count} objects, see errors; they are"
+        )
         outcome.message = (
-            f"the service refused {tally.error_count} objects, see errors; they are tried again"
-            f" with every run{_warned(outcome)}"
+            f"the service refused {refused} tried again with every run{_warned(outcome)}"
         )
     if tally.cancelled:
         outcome.outcome, outcome.reason = "Cancelled", "Cancelled"
@@ -143,6 +155,12 @@ def code_counts(errors_by_code: Counter[str]) -> list[CodeCount]:
     told = [CodeCount(code=code, count=count) for code, count in ordered[:_MOST_CODES]]
     rest = errors_by_code[_OTHER_CODES] + sum(count for _, count in ordered[_MOST_CODES:])
     return [*told, CodeCount(code=_OTHER_CODES, count=rest)] if rest else told
+
+
+def excluded_counts(excluded: Mapping[str, int]) -> list[ExcludedCount]:
+    """What was left out, as status shows it: the rule that left out most first."""
+    ordered = sorted(excluded.items(), key=lambda each: (-each[1], each[0]))
+    return [ExcludedCount(rule=rule, count=count) for rule, count in ordered]
 
 
 def _warned(outcome: CycleOutcome) -> str:

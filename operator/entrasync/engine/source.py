@@ -51,8 +51,14 @@ DECIDING_ATTRIBUTES: Final = (
 )
 """Attributes that decide what takes part, and as what."""
 
-OPTIONAL_ATTRIBUTES: Final = ("mailNickname", "msExchRecipientTypeDetails")
-"""Attributes of Exchange's schema extension, read where the directory has them."""
+OPTIONAL_ATTRIBUTES: Final = (
+    "mailNickname",
+    "msExchHideFromAddressLists",
+    "msExchRecipientTypeDetails",
+    "primaryGroupID",
+)
+"""Attributes read where the directory has them: of Exchange's schema extension, and what is only
+counted."""
 
 SOURCE_ATTRIBUTES: Final = tuple(sorted({*EXPORTED_ATTRIBUTES, *DECIDING_ATTRIBUTES}))
 """Everything every directory must have."""
@@ -90,7 +96,7 @@ class SourceObject:
     @property
     def kind(self) -> SourceKind:
         """By object class; a computer is a user to LDAP, but not to a sync."""
-        classes = set(self.attributes.get("objectClass", ()))
+        classes = self.attributes.get("objectClass", ())
         if b"computer" in classes:
             return SourceKind.OTHER
         for name, kind in (

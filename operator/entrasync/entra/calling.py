@@ -238,7 +238,9 @@ class Caller:
         content_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
         status = answer.status_code
         if content_type != CONTENT_TYPE or status not in {_HTTP_OK, _HTTP_SERVER_ERROR}:
-            failure = refusals.of_status(asked, status, self._retry_after(answer))
+            failure = refusals.of_status(
+                asked, status, self._retry_after(answer), answered=bool(self._accepted_token)
+            )
             raise refusals.name_try(failure, asked.tracking_id)
         body = bytearray()
         for chunk in answer.iter_bytes():
@@ -259,7 +261,8 @@ class Caller:
             raise refusals.name_try(
                 TransientError(
                     "RunFailed",
-                    f"the sync service redirected more than {MAX_HOPS} times",
+                    f"the sync service redirected more than {MAX_HOPS} times; the next run asks"
+                    " anew, if it goes on look at `spec.syncService.url` of the cloud",
                     resource=self._resource,
                 ),
                 asked.tracking_id,

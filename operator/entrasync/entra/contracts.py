@@ -99,6 +99,8 @@ NOT_ACTIVATED_TEXT: Final = "Identity synchronization is not yet activated for t
 ACCESS_DENIED_TEXT: Final = (
     "Access to Azure Active Directory has been denied. Contact Technical Support."
 )
+BUILD_WORDS: Final = ("version", "support")
+"""Guessed: that a fault about a client that is too old has these words, in any case."""
 COOKIE_WORD: Final = "cookie"
 """Guessed: that a fault about a cookie the service does not take names it, in any case."""
 

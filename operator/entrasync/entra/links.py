@@ -33,6 +33,11 @@ _TOGETHER: Final = 4096
 """Changes handled at a time: enough to be quick, few enough to keep memory flat."""
 _SHORT: Final = 255
 """Octets of the longest text that a record with a length of one octet holds."""
+_MOST_PATTERNS: Final = 16
+"""Ways to write a change that are looked for: a sender has one or two of each kind, and who has
+more is not helped by it."""
+_LONGEST_PATTERN: Final = 1024
+"""Octets of a change that is worth an expression of its own; a usual one has a good hundred."""
 _SHORT_TEXTS: Final = frozenset({0x98, 0x99})
 _ENDING_TEXT: Final = 0x99
 
@@ -147,6 +152,8 @@ def read_links(reader: ElementReader) -> Iterator[list[LinkChange]]:
         link, anchor_at = _read_link(reader)
         yield [link]
         data, at = records.upcoming()
+        if len(patterns) >= _MOST_PATTERNS:
+            continue
         if records.position - at == held_from:  # else it came in pieces that are no more at hand
             pattern = _learn(data[start - held_from : at], anchor_at - start, link)
             if pattern is not None:
@@ -184,6 +191,8 @@ def _read_link(reader: ElementReader) -> tuple[LinkChange, int]:
 
 def _learn(octets: bytes, anchor_at: int, link: LinkChange) -> _Pattern | None:
     """How a change was written, `None` where its anchor is not one short text record."""
+    if len(octets) > _LONGEST_PATTERN:
+        return None
     anchor = link.anchor.encode()
     end = anchor_at + 2 + len(anchor)
     if octets[anchor_at] not in _SHORT_TEXTS or octets[anchor_at + 1 : end] != (
@@ -204,6 +213,8 @@ def _known(
         for pattern in patterns:
             size_at = at + len(pattern.head)
             if size_at >= len(data) or data[size_at] > max_text:
+                continue
+            if not data.startswith(pattern.head, at):
                 continue
             many, one = pattern.run(data[size_at])
             match = many.match(data, at)

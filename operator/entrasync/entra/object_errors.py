@@ -26,6 +26,8 @@ REQUEST_REFUSED_CODE: Final = "RequestRefused"
 """Ours: every request with the object was refused as a whole, the object alone as well."""
 MANAGED_IN_CLOUD_CODE: Final = "ManagedInCloud"
 """Ours: the object was converted to one that is managed in the cloud."""
+LET_GO_CODE: Final = "LeftWithoutValue"
+"""Ours: the object let go of a value for another one, and got neither its own nor the old one."""
 
 _HELP: Final = (
     ObjectErrorHelp(
@@ -122,6 +124,13 @@ _HELP: Final = (
         cause="The service does not take a request with this object in it, not even by itself.",
         remedy="Look at the object's values in the source for one of a form that cannot be right,"
         " or leave it out of scope; it is tried again in the next run.",
+    ),
+    ObjectErrorHelp(
+        code=LET_GO_CODE,
+        cause="The object gave up a value to one that swaps with it; its own new value was refused"
+        " and the old one is taken, so that it has a temporary user principal name or lacks a mail"
+        " address.",
+        remedy="Mend what its refusal in this run names; the next run sends the new value again.",
     ),
     ObjectErrorHelp(
         code="DeleteNotValid",

@@ -87,6 +87,8 @@ class Pacer:
         self._sleep = sleep
         self._offset = started.timestamp() - monotonic()
         self._spent: deque[_Spend] = deque()
+        self._open: _Spend | None = None
+        """Spent for the call under way; it counts as long as that lasts."""
         self._step = 0
         self._raised = 0
         self._recall(memory)
@@ -170,11 +172,12 @@ class Pacer:
 
     def reserve(self, objects: int, links: int) -> None:
         """Spends for a call that is about to be made, so that `memory` knows of it."""
-        self._spent.append(_Spend(self._second(), self.cost(objects, links), links))
+        self._open = _Spend(self._second(), self.cost(objects, links), links)
+        self._spent.append(self._open)
 
     def settle(self) -> None:
         """Says that the call ended: the service counted at any time until now."""
-        spend = self._spent.pop()
+        spend, self._open = self._spent.pop(), None
         spend.time = self._second()
         if self._spent and self._spent[-1].time == spend.time:
             self._spent[-1].writes += spend.writes
@@ -260,7 +263,7 @@ class Pacer:
 
     def _forget(self) -> None:
         past = self._now() - WINDOW_SECONDS
-        while self._spent and self._spent[0].time <= past:
+        while self._spent and self._spent[0].time <= past and self._spent[0] is not self._open:
             self._spent.popleft()
 
     def _now(self) -> float:

@@ -9,9 +9,12 @@ from urllib.parse import urlsplit
 from entrasync.entra.clouds import Cloud
 from entrasync.entra.contracts import (
     ACCESS_DENIED_TEXT,
+    BUILD_WORDS,
     BUSY_CODE,
     BUSY_TEXT,
+    COMPANY_CONFIGURATION,
     COOKIE_WORD,
+    DEFAULT_BUILD,
     NOT_ACTIVATED_TEXT,
     READ_BACK,
     SERVICE_ROLE,
@@ -32,6 +35,7 @@ _TOO_LARGE: Final = 413
 _TIMED_OUT: Final = 408
 _BUSY_STATUSES: Final = frozenset({429, 503})
 _SERVER_ERROR: Final = 500
+_AGAIN: Final = "it is tried again by itself"
 _FORMATTER_TEXT: Final = "The formatter threw an exception"
 """Begins what WCF says of a message it cannot read, for example of an unknown `xsi:type`."""
 
@@ -106,7 +110,11 @@ def of_fault(asked: Asked, fault: Fault, retry_after: float | None = None) -> En
     text = redact_token(fault.text, asked.token)
     if fault.error_code == BUSY_CODE or BUSY_TEXT in text:
         return TenantBusyError(
-            "Throttled", "the tenant is busy", resource=asked.resource, retry_after=retry_after
+            "Throttled",
+            f"the tenant is busy; {_AGAIN}. If it stays so, lower `spec.writeQuotaPercent`, or look"
+            " for other programs that write to the tenant",
+            resource=asked.resource,
+            retry_after=retry_after,
         )
     if NOT_ACTIVATED_TEXT in text:
         return ConfigurationError(
@@ -136,8 +144,15 @@ def of_fault(asked: Asked, fault: Fault, retry_after: float | None = None) -> En
     return _of_other_fault(asked, fault, text)
 
 
-def _of_other_fault(asked: Asked, fault: Fault, text: str) -> TransientError:
+def _of_other_fault(asked: Asked, fault: Fault, text: str) -> EntrasyncError:
     words = f"the sync service answered: {text}"
+    if asked.operation == COMPANY_CONFIGURATION and _is_of_version(text):
+        return ConfigurationError(
+            "EndpointNotOffered",
+            f"the sync service no longer serves clients of build {DEFAULT_BUILD}, which this one"
+            f' says it is ("{text.removesuffix(".")}"); install a newer entrasync',
+            resource=asked.resource,
+        )
     if asked.operation in READ_BACK.values() and COOKIE_WORD in text.lower():
         return CookieRefusedError("RunFailed", words, resource=asked.resource)
     if fault.code in REFUSAL_CODES or text.startswith(_FORMATTER_TEXT):
@@ -145,28 +160,52 @@ def _of_other_fault(asked: Asked, fault: Fault, text: str) -> TransientError:
     return UnknownFaultError("RunFailed", words, resource=asked.resource)
 
 
-def of_status(asked: Asked, status: int, retry_after: float | None) -> EntrasyncError:
+def _is_of_version(text: str) -> bool:
+    """Whether a fault tells that the client is too old; its words are guessed."""
+    lower = text.lower()
+    return all(word in lower for word in BUILD_WORDS)
+
+
+def of_status(
+    asked: Asked, status: int, retry_after: float | None, *, answered: bool = False
+) -> EntrasyncError:
     """What an answer means that is not the service's own: a gateway in front gave it.
 
     Its body is never looked at.
+
+    Args:
+        asked: the try.
+        status: HTTP status.
+        retry_after: seconds it asks to be left alone.
+        answered: whether the service itself has answered before, so that the address is right.
     """
     if status in _BUSY_STATUSES:
         return TenantBusyError(
             "Throttled",
-            f"the sync service is busy (HTTP {status})",
+            f"the sync service is busy (HTTP {status}); {_AGAIN}",
             resource=asked.resource,
             retry_after=retry_after,
         )
     if status == _TOO_LARGE:
         return RequestRefusedError(
             "RunFailed",
-            f"a gateway before {asked.host} takes no request of this size (HTTP {status})",
+            f"a gateway before {asked.host} takes no request of this size (HTTP {status}); raise"
+            " its limit",
             resource=asked.resource,
+        )
+    if answered and status < _SERVER_ERROR and status != _TIMED_OUT:
+        return TransientError(
+            "ServerUnreachable",
+            f"something before {asked.host} answered instead of the sync service (HTTP {status});"
+            f" {_AGAIN}. If it stays so, look at the proxy and the firewall",
+            resource=asked.resource,
+            retry_after=retry_after,
         )
     if status >= _SERVER_ERROR or status == _TIMED_OUT:
         return TransientError(
             "ServerUnreachable",
-            f"a gateway before {asked.host} cannot reach the sync service (HTTP {status})",
+            f"a gateway before {asked.host} cannot reach the sync service (HTTP {status});"
+            f" {_AGAIN}",
             resource=asked.resource,
             retry_after=retry_after,
         )
@@ -187,7 +226,8 @@ def unreadable(asked: Asked, error: CodecError) -> TransientError:
     why = redact_token(error.message, asked.token)
     return TransientError(
         "RunFailed",
-        f"the sync service gave an answer that cannot be read ({why})",
+        f"the sync service gave an answer that cannot be read ({why}); {_AGAIN}. If it stays so,"
+        f" look for a proxy between here and {asked.host} that changes answers",
         resource=asked.resource,
     )
 

@@ -54,6 +54,7 @@ from entrasync.entra.privacy import redact
 from entrasync.entra.tree import Element, ElementReader
 
 _DEFAULT_THRESHOLD: Final = 500
+_DEFAULT_LINKS: Final = 15_000
 
 
 def encode_provision_response(
@@ -343,15 +344,19 @@ def decode_company_configuration_response(
         features=() if features is None else tuple(each.text for each in features.children),
         feature_bits=integer_of(_optional(result, "DirSyncFeatures") or "0"),
         anchor_attribute=_optional(sync, "AnchorAttribute"),
-        max_links_per_request=integer_of(
-            _optional(result, "MaxLinksSupportedAcrossBatchInProvision2") or "15000"
-        ),
+        max_links_per_request=_read_max_links(result),
         deletion_threshold=_read_threshold(sync),
         application_version=_optional(sync, "ApplicationVersion"),
         client_version=_optional(sync, "ClientVersion"),
         synchronization_interval=_optional(result, "SynchronizationInterval"),
         total_objects=integer_of(_optional(export, "TotalConnectorSpaceObjects") or "0"),
     )
+
+
+def _read_max_links(result: Element) -> int:
+    """Most links of a request; nothing and none mean what the service says elsewhere."""
+    told = integer_of(_optional(result, "MaxLinksSupportedAcrossBatchInProvision2") or "0")
+    return told if told > 0 else _DEFAULT_LINKS
 
 
 def _read_threshold(sync: Element) -> int | None:

@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from entrasync.api.result import CheckOutcome, DirectoryFacts, RunResult
-from entrasync.engine.facts import directory_facts, usable_attributes
+from entrasync.engine.containers import find_group
+from entrasync.engine.facts import directory_facts, require_readable, usable_attributes
+from entrasync.engine.selection import SelectionRules
 from entrasync.entra.retrying import Patience
 from entrasync.errors import ConfigurationError, EntrasyncError
+from entrasync.runner.inputs import selection_rules
 from entrasync.runner.report import message_of
+from entrasync.runner.rights import missing_rights
 from entrasync.runner.source import directory_config, open_patiently
 from entrasync.runner.target import TenantFacts, connect_tenant, read_tenant
 
@@ -27,10 +31,6 @@ if TYPE_CHECKING:
 ACCEPTED: Final = "Accepted"
 PATIENCE: Final = Patience(busy_seconds=120)
 """A check must have said what it found before its Job's deadline."""
-NO_TOMBSTONES: Final = (
-    "The account may not list deleted objects, so deletions cannot be told from lost sight and are"
-    " not exported; grant it the right to list the container Deleted Objects."
-)
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -58,10 +58,12 @@ def check(snapshot: Snapshot, secrets: SecretFiles) -> RunResult:
         config = directory_config(resource, snapshot, secrets)
         with open_patiently(config, time.sleep) as session:
             directory = directory_facts(session)
-            usable_attributes(session, resource.key)
-            _resolve_scope(session, snapshot)
+            selection = _selection(snapshot)
+            attributes = usable_attributes(session, resource.key, selection)
+            require_readable(session, attributes, resource.key, selection)
+            _resolve_scope(session, snapshot, selection)
             told = f"Signed in to {session.root.domain} at {session.root.server}."
-            return told if session.can_read_deleted() else f"{told} {NO_TOMBSTONES}"
+            return f"{told} {missing_rights(session)}".strip()
 
     tenant_half = None if snapshot.tenant is None else _attempt(try_tenant)
     directory_halves = [
@@ -82,10 +84,21 @@ def check(snapshot: Snapshot, secrets: SecretFiles) -> RunResult:
     return result
 
 
-def _resolve_scope(session: DirectorySession, snapshot: Snapshot) -> None:
+def _selection(snapshot: Snapshot) -> SelectionRules:
+    if snapshot.sync is None:
+        return SelectionRules()
+    return selection_rules(snapshot.sync.spec.objects, resource=snapshot.sync.key)
+
+
+def _resolve_scope(
+    session: DirectorySession, snapshot: Snapshot, selection: SelectionRules
+) -> None:
     if snapshot.sync is None:
         return
-    pinned = {scope.dn for scope in snapshot.sync.status.scopes} if snapshot.sync.status else set()
+    status = snapshot.sync.status
+    pinned = {} if status is None else {scope.dn: scope.guid for scope in status.scopes}
+    for dn, field in selection.groups.items():
+        find_group(session, dn, pinned.get(dn), field, snapshot.sync.key)
     for source in snapshot.sync.spec.sources:
         for name, dns in (("include", source.include), ("exclude", source.exclude)):
             for dn in dns or ():

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Final
 import durationpy
 
 from entrasync.api.directory_sync import AnchorSource, SyncMode
+from entrasync.api.objects import Synchronize
 from entrasync.api.sync_run import RunMode, RunScope
 from entrasync.engine.brakes import Limit, SafetyLimits
 from entrasync.engine.containers import ScopeSpec
+from entrasync.engine.filters import compile_filter
 from entrasync.engine.inputs import CycleInputs
+from entrasync.engine.selection import KindRules, SelectionRules
+from entrasync.engine.source import SourceKind
 from entrasync.entra.contracts import SyncVersion
 from entrasync.errors import ConfigurationError
 
@@ -20,9 +24,12 @@ if TYPE_CHECKING:
     from entrasync.api.active_directory import ActiveDirectory
     from entrasync.api.directory_sync import ChangeLimit, DeletionLimit, DirectorySync, Safety
     from entrasync.api.entra_tenant import EntraTenant
+    from entrasync.api.objects import ObjectKind, Objects
     from entrasync.api.snapshot import Snapshot
 
 DEFAULT_WINDOW: Final = "24h"
+MOST_GROUPS: Final = 128
+"""Groups that decide what takes part; each is pinned, and read by every run."""
 
 
 def effective_mode(snapshot: Snapshot, asked: str | None) -> RunMode:
@@ -61,11 +68,12 @@ def cycle_inputs(
         version: of the endpoint.
 
     Raises:
-        ConfigurationError: the files hold no DirectorySync.
+        ConfigurationError: the files hold no DirectorySync, or a filter that cannot be used.
     """
     sync, tenant, directory = require_sync(snapshot)
     spec = sync.spec
     source = spec.sources[0]
+    selection = selection_rules(spec.objects, resource=sync.key)
     run_approval = None if snapshot.run is None else snapshot.run.spec.approved_plan
     return CycleInputs(
         tenant_id=tenant.spec.tenant_id,
@@ -78,14 +86,16 @@ def cycle_inputs(
             exclude=tuple(source.exclude or ()),
             source=source.name,
             resource=sync.key,
+            groups=selection.groups,
         ),
+        selection=selection,
         remembered=tuple(sync.status.scopes) if sync.status is not None else (),
         anchor_source=(
             AnchorSource.CONSISTENCY_GUID
             if spec.source_anchor is None
             else spec.source_anchor.from_
         ),
-        max_group_members=max_group_members,
+        max_group_members=min(max_group_members, _most_members(spec.objects) or max_group_members),
         version=version,
         write_quota_percent=tenant.spec.write_quota_percent,
         limits=safety_limits(spec.safety),
@@ -123,6 +133,61 @@ def safety_limits(safety: Safety | None) -> SafetyLimits:
         link_removals=_limit(safety.link_removals, defaults.link_removals),
         source_shrink_percent=defaults.source_shrink_percent if shrink is None else shrink,
     )
+
+
+def selection_rules(objects: Objects | None, *, resource: str) -> SelectionRules:
+    """`spec.objects`, checked and compiled.
+
+    Args:
+        objects: as written, `None` for everything.
+        resource: `Kind/name` of the sync.
+
+    Raises:
+        ConfigurationError: `ExpressionInvalid`: a filter cannot be used.
+    """
+    if objects is None:
+        return SelectionRules(resource=resource)
+    written: dict[SourceKind, tuple[str, ObjectKind | None]] = {
+        SourceKind.USER: ("users", objects.users),
+        SourceKind.GROUP: ("groups", objects.groups),
+        SourceKind.CONTACT: ("contacts", objects.contacts),
+    }
+    rules = SelectionRules(
+        kinds={
+            kind: _kind_rules(spec, field=f"spec.objects.{name}", resource=resource)
+            for kind, (name, spec) in written.items()
+            if spec is not None
+        },
+        resource=resource,
+    )
+    if len(rules.groups) > MOST_GROUPS:
+        raise ConfigurationError(
+            "ExpressionInvalid",
+            f"it names {len(rules.groups)} groups, at most {MOST_GROUPS} can be followed; make one"
+            " group of several and name that",
+            resource=resource,
+            field="spec.objects",
+        )
+    return rules
+
+
+def _kind_rules(spec: ObjectKind, *, field: str, resource: str) -> KindRules:
+    group = spec.member_of
+    return KindRules(
+        enabled=spec.synchronize is Synchronize.ENABLED,
+        where=(
+            None
+            if spec.where is None
+            else compile_filter(spec.where, field=f"{field}.where", resource=resource)
+        ),
+        group=None if group is None else group.group,
+        nested=group is not None and group.nested,
+    )
+
+
+def _most_members(objects: Objects | None) -> int | None:
+    groups = None if objects is None else objects.groups
+    return None if groups is None else groups.max_members
 
 
 def _limit(written: DeletionLimit | ChangeLimit | None, default: Limit) -> Limit:

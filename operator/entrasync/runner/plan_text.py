@@ -55,7 +55,8 @@ def _describe(change: PlannedChange) -> str:
     what = f"{message.object_type} {message.source_anchor}"
     if change.action is Action.LINKS:
         added = sum(link.add for link in message.links)
-        return f"{what}: {added} members added, {len(message.links) - added} removed"
+        removed = len(message.links) - added
+        return f"{what}: {_counted(added, 'member')} added, {removed} removed"
     if change.action is Action.UPDATE:
         keys = ", ".join(sorted(message.properties))
         return f"{what}: {keys}{' for a moment, to free them' if change.temporary else ''}"

@@ -122,6 +122,9 @@ def render_text(
             f"  orphans, left alone: {orphans.users} users, {orphans.groups} groups,"
             f" {orphans.contacts} contacts"
         )
+    if result.excluded:
+        counts = ", ".join(f"{each.count} {each.rule}" for each in result.excluded)
+        lines.append(f"  left out: {counts}")
     if len(result.errors_by_code) > 1:
         counts = ", ".join(f"{each.count} {each.code}" for each in result.errors_by_code)
         lines.append(f"  in error: {counts}")
@@ -153,7 +156,8 @@ def _render_plan(result: RunResult) -> list[str]:
         lines.append(f"  plan: {effort_text(result.plan, result.pacing)}")
     if result.pacing is not None and result.pacing.held_up:
         pacing = result.pacing
-        told = [f"waited {pacing.paced_time} for the quota"]
+        waited = pacing.paced_time != "0s"
+        told = [f"waited {pacing.paced_time} for the quota"] if waited else []
         if pacing.throttled:
             times = "once" if pacing.throttled == 1 else f"{pacing.throttled} times"
             told.append(f"the tenant was busy {times}")

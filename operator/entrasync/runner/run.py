@@ -22,7 +22,7 @@ from entrasync.api.sync_run import RunMode
 from entrasync.engine.cycle import run_cycle
 from entrasync.engine.inputs import CycleInputs, CycleParts
 from entrasync.engine.outcome import CycleOutcome
-from entrasync.engine.report import code_counts
+from entrasync.engine.report import code_counts, excluded_counts
 from entrasync.entra.contracts import PROVISION, SyncVersion
 from entrasync.entra.pacing import Pacer, share_of
 from entrasync.errors import CancelledError, ConfigurationError, EntrasyncError
@@ -233,6 +233,7 @@ class _Request:
         result.source = outcome.source
         result.requests = outcome.requests
         result.scopes = list(outcome.scopes)
+        result.excluded = excluded_counts(outcome.excluded)
         result.timings = outcome.timings or None
         result.company = outcome.company
         result.directory = outcome.directory

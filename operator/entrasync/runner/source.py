@@ -9,7 +9,7 @@ import structlog
 from entrasync.api.snapshot import ca_certificates
 from entrasync.directory.model import DirectoryConfig
 from entrasync.directory.session import open_session
-from entrasync.errors import TransientError
+from entrasync.errors import ConfigurationError, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,13 +29,21 @@ def directory_config(
     """Resolves credential and trust of a directory.
 
     Raises:
-        ConfigurationError: a Secret, a ConfigMap or a key of one is missing.
+        ConfigurationError: a Secret, a ConfigMap or a key of one is missing, or servers are.
     """
     spec = directory.spec
+    if not spec.servers and spec.domain is None:
+        raise ConfigurationError(
+            "ServerUnreachable",
+            "there is neither a server nor a domain; list `spec.servers`, or name `spec.domain`",
+            resource=directory.key,
+            field="spec.servers",
+        )
     name = spec.bind_secret_ref.name
     field = "spec.bindSecretRef"
     return DirectoryConfig(
-        servers=tuple(spec.servers),
+        servers=tuple(spec.servers or ()),
+        domain=spec.domain,
         base_dn=spec.base_dn,
         # no name and no usual password begins or ends with white space, but many files do
         bind_user=secrets.read(name, "username", resource=directory.key, field=field).strip(),

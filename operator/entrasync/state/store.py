@@ -149,11 +149,12 @@ class Store:
         """ObjectGUIDs of members by objectGUID of the group."""
         return _grouped(self._database.execute("SELECT group_guid, member_guid FROM source_links"))
 
-    def forget_source(self, guids: Iterable[str]) -> None:
-        """Forgets objects that are known to be gone, and their links."""
-        with self._transaction():
-            for guid in guids:
-                self._forget_source(guid)
+    def groups_of(self, member: str) -> frozenset[str]:
+        """ObjectGUIDs of the known groups that hold a member."""
+        rows = self._database.execute(
+            "SELECT group_guid FROM source_links WHERE member_guid = ?", (member,)
+        )
+        return frozenset(group for (group,) in rows)
 
     # --- cloud space -----------------------------------------------------------------------
 

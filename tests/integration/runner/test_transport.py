@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from entrasync.entra.contracts import LinkChange, SyncObject, SyncObjectType, SyncOperation
 from tests.support.hand import Hand
 from tests.support.rig import Rig
 
@@ -47,6 +48,45 @@ def test_everything_travels_over_v1(old: Rig, hand: Hand) -> None:
     operations = {each["operation"] for each in old.cloud.requests()}
     assert {"ProvisionAzureADSyncObjects", "ReadBackAzureADSyncObjects"} <= operations
     assert not {each for each in operations if each.endswith("2")}
+
+
+@pytest.mark.parametrize(
+    ("transport", "scope"), [("SyncServiceV2", "Full"), ("SyncServiceV1", None)]
+)
+def test_a_device_that_another_engine_made_a_member_stays_one(
+    fresh: Rig, hand: Hand, transport: str, scope: str | None
+) -> None:
+    fresh.tenant["spec"]["transport"] = transport
+    fresh.run()
+    group = fresh.group("All Employees")
+    device = SyncObject(
+        object_type=SyncObjectType.DEVICE,
+        operation=SyncOperation.SET,
+        source_anchor="device-1",
+        properties={"displayName": "LAPTOP"},
+    )
+    member = SyncObject(
+        object_type=SyncObjectType.GROUP,
+        operation=SyncOperation.SET,
+        source_anchor=group,
+        links=(LinkChange(anchor="device-1", add=True),),
+    )
+    for each in (device, member):
+        fresh.cloud.post(fresh.cloud.export([each]))
+    before = set(fresh.cloud.links(group))
+    assert len(before) == 41
+
+    leaver = hand.add(f"CN=Zoë,{STAFF}", "user", sAMAccountName="zoe")
+    hand.link(f"CN=All Employees,OU=Groups,{TOP}", leaver)
+    assert fresh.run(scope=scope).changes.links.model_dump() == {  # type: ignore[union-attr]
+        "add": 1,
+        "remove": 0,
+        "failed": 0,
+    }
+    hand.unlink(f"CN=All Employees,OU=Groups,{TOP}", leaver)
+    fresh.run()
+
+    assert set(fresh.cloud.links(group)) == before
 
 
 def test_a_cloud_that_offers_v1_no_longer_is_named(old: Rig) -> None:

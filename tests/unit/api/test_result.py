@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from entrasync.api.directory_sync import BlockedPlan, PinnedScope
 from entrasync.api.result import MAX_RESULT_BYTES, RunResult
-from entrasync.api.sync_run import CodeCount, ObjectError, Pacing, PlanSummary
+from entrasync.api.sync_run import CodeCount, ExcludedCount, ObjectError, Pacing, PlanSummary
 
 TEXT = st.text(max_size=512)
 
@@ -25,6 +25,10 @@ TEXT = st.text(max_size=512)
     codes=st.lists(
         st.builds(CodeCount, code=st.text(max_size=128), count=st.integers(0, 10**7)), max_size=21
     ),
+    excluded=st.lists(
+        st.builds(ExcludedCount, rule=st.text(max_size=64), count=st.integers(0, 10**7)),
+        max_size=32,
+    ),
 )
 def test_it_always_fits_and_keeps_its_verdict(
     message: str,
@@ -32,6 +36,7 @@ def test_it_always_fits_and_keeps_its_verdict(
     scopes: list[PinnedScope],
     sample: list[str],
     codes: list[CodeCount],
+    excluded: list[ExcludedCount],
 ) -> None:
     result = RunResult(
         outcome="Blocked",
@@ -43,6 +48,7 @@ def test_it_always_fits_and_keeps_its_verdict(
         plan=PlanSummary(digest="d", writes=10**7, links=10**9),
         pacing=Pacing(quota=7_000, paced_time="100h59m59s", throttled=10**6),
         scopes=scopes,
+        excluded=excluded,
         blocked_plan=BlockedPlan(digest="sha256:" + "0" * 64, sample=sample),
     )
     text = result.to_message()
@@ -100,3 +106,17 @@ def test_the_digest_of_the_plan_is_told_once() -> None:
     assert result.plan_digest == "sha256:1"
     assert result.to_message().count("sha256:1") == 1
     assert RunResult(outcome="Failed", reason="RunFailed").plan_digest is None
+
+
+def test_pins_stay_when_errors_are_many() -> None:
+    result = RunResult(
+        outcome="SucceededWithErrors",
+        reason="ExportErrors",
+        errors=[ObjectError(anchor=f"{n}", code="C", message="m" * 512) for n in range(10)],
+        scopes=[PinnedScope(dn=f"OU={n},DC=x", guid="g", current_dn="OU=y") for n in range(10)],
+    )
+
+    read = RunResult.from_message(result.to_message())
+
+    assert read is not None
+    assert len(read.scopes) == 10

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from entrasync.api.result import CheckOutcome, RunResult
-from entrasync.api.sync_run import CodeCount, ObjectError, Pacing, PlanSummary, RunProgress
+from entrasync.api.sync_run import (
+    CodeCount,
+    ExcludedCount,
+    ObjectError,
+    Pacing,
+    PlanSummary,
+    RunProgress,
+)
 from entrasync.controller.decide import Active, Blocked, Decision, Wait
 from entrasync.controller.part_status import cloud_status, part_checked
 from entrasync.controller.run_status import run_ended
@@ -196,6 +203,7 @@ def test_a_run_shows_its_plan_its_pacing_its_errors_and_warnings() -> None:
         errors=objects,
         error_count=12,
         errors_by_code=[CodeCount(code="C", count=12)],
+        excluded=[ExcludedCount(rule="NoAddress", count=2)],
         warnings=objects,
         warning_count=12,
     )
@@ -206,6 +214,7 @@ def test_a_run_shows_its_plan_its_pacing_its_errors_and_warnings() -> None:
     assert (len(status.errors), status.error_count) == (10, 12)
     assert (len(status.warnings), status.warning_count) == (10, 12)
     assert status.errors_by_code == [CodeCount(code="C", count=12)]
+    assert status.excluded == result.excluded
     # a warning takes nothing from a good run
     assert conditions(status)["Ready"] == ("True", "Synchronized")
 

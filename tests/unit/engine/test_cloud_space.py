@@ -89,7 +89,23 @@ def test_members_come_as_list_or_as_links_by_either_anchor() -> None:
     )
 
     members = {row.anchor: row.members for row in rows}
-    assert members["g1"] == members["g2"] == {"u1", "u2"}
+    assert members["g1"] == {"u1", "u2"}
+    # one of the cloud's own is a member all the same: who is not named may be removed
+    assert members["g2"] == {"u1", "u2", "User_9"}
+
+
+def test_a_device_that_is_a_member_goes_by_its_own_anchor() -> None:
+    device = LinkChange(anchor="Device_1", add=True, by_cloud_anchor=True)
+    rows = build_rows(
+        [
+            synced("g", object_type=SyncObjectType.GROUP, links=(device,)),
+            synced("d", object_type=SyncObjectType.DEVICE, cloud_anchor="Device_1"),
+        ],
+        {},
+        frozenset(),
+    )
+
+    assert {row.anchor: set(row.members) for row in rows} == {"g": {"d"}}
 
 
 def test_devices_cloud_objects_and_removed_ones_are_not_ours_to_know() -> None:

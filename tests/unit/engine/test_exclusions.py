@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from entrasync.engine.exclusions import (
@@ -15,6 +18,7 @@ from entrasync.engine.source import SourceObject
 USER = {"objectClass": ["user"], "sAMAccountName": ["ada"], "userAccountControl": ["512"]}
 SECURITY = {"objectClass": ["group"], "sAMAccountName": ["team"], "groupType": ["-2147483646"]}
 DISTRIBUTION = SECURITY | {"groupType": ["2"], "mail": ["list@contoso.test"]}
+HIDDEN = {"msExchHideFromAddressLists": "TRUE"}
 CONTACT = {"objectClass": ["contact"], "mail": ["partner@fabrikam.example"]}
 
 
@@ -37,25 +41,33 @@ USER_CASES = [
     ("SyncServiceAccount", source(USER, sAMAccountName="AAD_0123")),
     ("SupportAccount", source(USER, sAMAccountName="SUPPORT_388945a0")),
     ("SystemMailbox", source(USER, sAMAccountName="SystemMailbox{1f05}")),
+    ("SystemMailbox", source(USER, mailNickname="SystemMailbox{1f05}")),
     ("ClientAccessMailbox", source(USER, sAMAccountName="CAS_{1f05}")),
+    ("ClientAccessMailbox", source(USER, mailNickname="CAS_{1f05}x")),
     ("SystemRecipient", source(USER, msExchRecipientTypeDetails=str(0x1000000))),
     ("LinkedMailboxWithoutAnchor", source(USER, msExchRecipientTypeDetails="2")),
     ("ReplicationConflict", source(USER, dn="CN=ada\\0ACNF:12,DC=t")),
+    ("ReplicationConflict", source(USER, name="ada\nCNF:12")),
     ("WrittenBack", source(USER, adminDescription="User_12")),
 ]
 GROUP_CASES = [
     ("CriticalSystemObject", source(SECURITY, isCriticalSystemObject="TRUE")),
+    ("BuiltInGroup", source(SECURITY, groupType=str(0x5 - 0x80000000))),
     ("NoAccountName", source(SECURITY, sAMAccountName=None)),
     ("RichCoexistenceGroup", source(SECURITY, sAMAccountName="MSOL_AD_Sync_RichCoexistence")),
     ("RoleGroup", source(SECURITY, msExchRecipientTypeDetails=str(0x40000000))),
     ("DistributionGroupWithoutMail", source(DISTRIBUTION, mail=None)),
+    ("DistributionGroupWithoutMail", source(DISTRIBUTION, mail="list")),
+    ("DistributionGroupWithoutMail", source(DISTRIBUTION, mail=None, proxyAddresses="X500:/o=x")),
     ("ReplicationConflict", source(SECURITY, dn="CN=team\\0ACNF:12,DC=t")),
     ("WrittenBack", source(SECURITY, adminDescription="Group_12")),
 ]
 CONTACT_CASES = [
     ("CriticalSystemObject", source(CONTACT, isCriticalSystemObject="TRUE")),
     ("NoAddress", source(CONTACT, mail=None)),
-    ("SyncServiceContact", source(CONTACT, displayName="Somebody (MSOL)")),
+    ("NoAddress", source(CONTACT, mail=None, proxyAddresses="X500:/o=x")),
+    ("SyncServiceContact", source(CONTACT, **HIDDEN, displayName="Somebody (MSOL)")),
+    ("ClientAccessMailbox", source(CONTACT, mailNickname="CAS_{1f05}")),
     ("ReplicationConflict", source(CONTACT, dn="CN=partner\\0ACNF:12,DC=t")),
 ]
 TAKING_PART = [
@@ -67,7 +79,12 @@ TAKING_PART = [
     source(SECURITY, groupType="-2147483644"),
     source(SECURITY, adminDescription="User_12"),
     source(DISTRIBUTION),
+    source(DISTRIBUTION, mail=None, proxyAddresses="smtp:list@contoso.test"),
     source(CONTACT),
+    source(CONTACT, mail=None, proxyAddresses="SMTP:partner@fabrikam.example"),
+    source(CONTACT, **HIDDEN),
+    source(CONTACT, displayName="Somebody (MSOL)"),
+    source(USER, sAMAccountName="CAS_1f05"),
 ]
 
 
@@ -88,3 +105,18 @@ def test_it_takes_part(found: SourceObject) -> None:
 def test_every_rule_has_a_case(rules: object, cases: list[tuple[str, SourceObject]]) -> None:
     assert isinstance(rules, tuple)
     assert {name for name, _ in rules} == {name for name, _ in cases}
+
+
+def test_the_page_names_every_rule() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "scope.md").read_text()
+    rows = re.findall(r"^\| (users|groups|contacts) \| `(\w+)` \| ", page, re.MULTILINE)
+
+    assert rows == [
+        (kind, name)
+        for kind, rules in (
+            ("users", USER_RULES),
+            ("groups", GROUP_RULES),
+            ("contacts", CONTACT_RULES),
+        )
+        for name, _ in rules
+    ]

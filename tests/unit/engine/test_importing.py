@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -8,8 +9,10 @@ import pytest
 from entrasync.directory.errors import CookieRejectedError
 from entrasync.directory.model import ChangePage, Container, SourceEntry
 from entrasync.engine.importing import (
+    META_FULL_READ,
     SourceReading,
     forget_cookie,
+    full_read_due,
     import_changes,
     import_full,
     usable_cookie,
@@ -88,6 +91,7 @@ class Directory:
         ]
 
 
+NOW = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 STAFF = entry("ou", "root", kind="organizationalUnit", dn="OU=Staff,DC=x")
 
 
@@ -98,7 +102,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def full(directory: Directory, store: Store) -> int:
-    return import_full(directory, store, READING, lambda _: None)
+    return import_full(directory, store, READING, NOW, lambda _: None)
 
 
 def delta(directory: Directory, store: Store) -> int:
@@ -293,3 +297,111 @@ def test_a_rename_changes_the_common_name_too(store: Store) -> None:
     delta(directory, store)
 
     assert store.load_source()["a"].attributes["cn"] == (b"new",)
+
+
+TEAM = entry("g", "ou", kind="group", members=("a", "b"))
+
+
+def restored(guid: str) -> SourceEntry:
+    return change(guid, parent_guid="ou", attributes={"isDeleted": ()})
+
+
+def test_what_was_deleted_and_restored_is_forgotten_and_read_again(store: Store) -> None:
+    directory = Directory(STAFF, entry("a", "ou", title="Chief", sn="Old"), entry("b", "ou"), TEAM)
+    full(directory, store)
+    # little is left of it, and its group has lost it without a word
+    directory.entries["a"] = entry("a", "ou", sn="New")
+    directory.tell(restored("a"))
+
+    delta(directory, store)
+
+    assert store.load_source()["a"].attributes == {
+        "objectClass": (b"top", b"user"),
+        "sn": (b"New",),
+    }
+    assert store.load_source_links() == {"g": frozenset({"b"})}
+
+
+def test_the_restored_are_in_the_groups_they_say_and_those_that_say_so(store: Store) -> None:
+    other = entry("h", "ou", kind="group", members=())
+    directory = Directory(STAFF, entry("a", "ou"), entry("b", "ou"), TEAM, other)
+    full(directory, store)
+    directory.entries["a"] = entry("a", "ou", memberOf="g")
+    directory.tell(change("h", members_added=("a",)), restored("a"))
+
+    delta(directory, store)
+
+    assert store.load_source_links() == {"g": frozenset({"a", "b"}), "h": frozenset({"a"})}
+    assert "memberOf" not in store.load_source()["a"].attributes
+
+
+def test_a_new_object_is_in_the_known_groups_it_names_and_no_others(store: Store) -> None:
+    alone = entry("g", "ou", kind="group", members=("b",))
+    directory = Directory(STAFF, entry("b", "ou"), alone)
+    full(directory, store)
+    directory.entries["a"] = entry("a", "ou", memberOf="g")
+    directory.entries["c"] = entry("c", "ou", memberOf="elsewhere")
+    directory.tell(change("a", parent_guid="ou"), change("c", parent_guid="ou"))
+
+    delta(directory, store)
+
+    assert store.load_source_links() == {"g": frozenset({"a", "b"})}
+    assert set(store.load_source()) == {"ou", "a", "b", "c", "g"}
+
+
+@pytest.mark.parametrize(
+    ("members", "left"), [(("b",), {"b"}), (("a", "b"), {"a", "b"})], ids=["gone", "hidden"]
+)
+def test_a_group_an_object_no_longer_names_is_asked_itself(
+    store: Store, members: tuple[str, ...], left: set[str]
+) -> None:
+    directory = Directory(STAFF, entry("a", "ou"), entry("b", "ou"), TEAM)
+    full(directory, store)
+    directory.entries["g"] = entry("g", "ou", kind="group", members=members)
+    directory.reads.clear()
+    directory.tell(change("a", parent_guid="ou", attributes={"memberOf": ()}))
+
+    delta(directory, store)
+
+    assert directory.reads == ["g"]
+    assert store.load_source_links() == {"g": frozenset(left)}
+
+
+def test_a_group_that_came_itself_is_not_asked_again(store: Store) -> None:
+    directory = Directory(STAFF, entry("a", "ou"), entry("b", "ou"), TEAM)
+    full(directory, store)
+    directory.reads.clear()
+    directory.tell(
+        change("a", parent_guid="ou", attributes={"memberOf": ()}),
+        change("g", parent_guid="ou", members=("b",), attributes={"memberOf": ()}),
+    )
+
+    delta(directory, store)
+
+    assert directory.reads == []
+    assert store.load_source_links() == {"g": frozenset({"b"})}
+
+
+@pytest.mark.parametrize(
+    ("hours", "method", "due"),
+    [
+        (22, ("DirSync", "ObjectSecurity"), False),
+        (23, ("DirSync", "ObjectSecurity"), True),
+        (23, ("UsnChanged", "DirSyncNotOffered"), True),
+        (9000, ("DirSync", "ReplicationRightGranted"), False),
+        (-1, ("DirSync", "ObjectSecurity"), True),  # the clock was set back
+    ],
+)
+def test_everything_is_read_daily_where_not_every_change_is_told(
+    store: Store, hours: int, method: tuple[str, str], *, due: bool
+) -> None:
+    full(Directory(STAFF, entry("a", "ou")), store)
+
+    assert full_read_due(store, method, NOW + dt.timedelta(hours=hours)) is due
+
+
+def test_a_full_read_of_an_unknown_time_is_done_again(store: Store) -> None:
+    full(Directory(STAFF, entry("a", "ou")), store)
+    store.put(META_FULL_READ, None)
+
+    assert full_read_due(store, ("DirSync", "ObjectSecurity"), NOW)

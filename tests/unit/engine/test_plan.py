@@ -218,3 +218,27 @@ def test_nobody_refers_to_who_was_withheld_and_never_created() -> None:
     managers = [change.message.properties.get("manager") for change in plan.changes]
     assert links == ["ann", "known"]
     assert [each for each in managers if each] == ["known"]
+
+
+def test_members_of_a_kind_that_is_not_ours_stay_members() -> None:
+    # a device that Entra Connect synced, and a user of the cloud's own
+    group: dict[str, Any] = {"guid": "guid-g", "object_type": SyncObjectType.GROUP, "anchor": "g"}
+    user: dict[str, Any] = {"guid": "guid-u", "object_type": SyncObjectType.USER, "anchor": "u"}
+    cloud = {
+        "g": CloudObject(
+            **group,
+            properties={},
+            owned=True,
+            members=frozenset({"device", "User_3f2504e0", "u"}),
+        ),
+        "u": CloudObject(**user, properties={}, owned=True),
+    }
+    desired = {
+        "g": DesiredObject(**group, properties={}),
+        "u": DesiredObject(**user, properties={}),
+    }
+    evaluation = Evaluation(desired=desired, withheld=(), excluded={}, in_scope=2)
+
+    (change,) = plan_changes(evaluation, cloud, {}).changes
+
+    assert [(link.anchor, link.add) for link in change.message.links] == [("u", False)]

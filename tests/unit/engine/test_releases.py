@@ -294,7 +294,7 @@ def test_two_who_swap_names_need_one_temporary_name() -> None:
     assert shown(plan) == [
         ("RELEASES", 0, "a", "for a moment"),
         ("RELEASES", 1, "b", "update"),
-        ("USERS", 0, "a", "update"),
+        ("RELEASES", 2, "a", "update"),
     ]
     temporary = str(plan.changes[0].message.properties["userPrincipalName"])
     name, _, suffix = temporary.partition("@")
@@ -361,6 +361,36 @@ def test_a_swap_counts_as_one_identity_change_an_object() -> None:
     assert blocked is not None
     assert blocked.counts() == {"users": {"update": 2}}
     assert not any(change.temporary for brake in blocked.brakes for change in brake.changes)
+
+
+def test_nobody_keeps_a_temporary_name_while_others_are_sent() -> None:
+    before = {f"{n:03}": upn(f"other{n}") for n in range(300)}
+    after = {f"{n:03}": upn(f"another{n}") for n in range(300)}
+    before |= {"x": upn("one"), "y": upn("two"), "z": upn("three")}
+    after |= {"x": upn("two"), "y": upn("one"), "z": upn("four")}
+
+    order = [anchor for _, _, anchor, _ in shown(planned(before, after, {}))]
+
+    assert order[:3] == ["x", "y", "x"]
+
+
+def test_who_lets_go_and_is_to_have_another_ones_value_waits_for_that_one_only() -> None:
+    # a group that swaps with a group, and takes an address of a user who is in no hurry otherwise
+    before: Directory = {
+        "g1": {"proxyAddresses": ("smtp:one@x",)},
+        "g2": {"proxyAddresses": ("smtp:two@x",)},
+        "u": {"proxyAddresses": ("smtp:three@x",)},
+    }
+    after: Directory = {
+        "g1": {"proxyAddresses": ("smtp:three@x", "smtp:two@x")},
+        "g2": {"proxyAddresses": ("smtp:one@x",)},
+        "u": {},
+    }
+
+    plan = planned(before, after, {"g1": GROUP, "g2": GROUP})
+
+    assert {phase for phase, *_ in shown(plan)} == {"RELEASES"}
+    assert shown(plan)[-1] == ("RELEASES", 2, "g1", "update")
 
 
 def renumbered(count: int) -> Sequence[Move]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from entrasync.engine.approvals import Approvals
 from entrasync.engine.cloud_space import load_cloud, take_read_back
 from entrasync.engine.evaluate import DesiredObject, Evaluation
 from entrasync.engine.exporting import Export, ExportTally, spent_since
-from entrasync.engine.plan import Plan, count_changes, plan_changes
+from entrasync.engine.letting_go import RESTS
+from entrasync.engine.plan import Phase, Plan, count_changes, plan_changes
 from entrasync.entra.contracts import ObjectResult, SyncObject, SyncObjectType, SyncOperation
 from entrasync.errors import TransientError
 from entrasync.state.store import Store
@@ -33,6 +35,8 @@ class Tenant:
 
     def __init__(self, store: Store) -> None:
         self.names = dict(BEFORE)
+        self.held: set[str] = set()
+        """Names that somebody had in between."""
         self.refuses: set[tuple[str, str]] = set()
         self.breaks_at: int | None = None
         self.requests = 0
@@ -68,6 +72,7 @@ class Tenant:
             code = "AttributeValueMustBeUnique"
             return ObjectResult(source_anchor=anchor, success=False, code=code)
         self.names[anchor] = name
+        self.held.add(name)
         return ObjectResult(source_anchor=anchor, success=True)
 
 
@@ -77,7 +82,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield found
 
 
-def plan(store: Store) -> Plan:
+def plan(store: Store, wanted: Mapping[str, str] = SWAPPED) -> Plan:
     desired = {
         anchor: DesiredObject(
             guid=f"g-{anchor}",
@@ -85,16 +90,24 @@ def plan(store: Store) -> Plan:
             anchor=anchor,
             properties={UPN: name},
         )
-        for anchor, name in SWAPPED.items()
+        for anchor, name in wanted.items()
     }
     evaluation = Evaluation(desired=desired, withheld=(), excluded={}, in_scope=2)
     return plan_changes(evaluation, load_cloud(store), {})
 
 
-def send(store: Store, tenant: Tenant) -> ExportTally:
+def send(
+    store: Store,
+    tenant: Tenant,
+    *,
+    cancelled: Callable[[], bool] = lambda: False,
+    wanted: Mapping[str, str] = SWAPPED,
+    now: dt.datetime = NOW,
+) -> ExportTally:
     approvals = Approvals(store, NOW, dt.timedelta(hours=24))
-    export = Export(tenant, store, approvals, now=lambda: NOW, traffic=traffic())
-    return export.send(plan(store).changes, lambda *_: None)
+    flow = traffic(cancelled=cancelled)
+    export = Export(tenant, store, approvals, now=lambda: now, traffic=flow)
+    return export.send(plan(store, wanted).changes, lambda *_: None)
 
 
 def known(store: Store) -> dict[str, object]:
@@ -127,6 +140,32 @@ def test_a_swap_that_was_interrupted_is_ended_by_the_next_run(store: Store, brea
     assert tenant.names == known(store) == SWAPPED
 
 
+@pytest.mark.parametrize("after", [0, 1, 2, 3])
+def test_nobody_is_left_with_a_temporary_name_by_a_cancelled_run(store: Store, after: int) -> None:
+    tenant = Tenant(store)
+
+    tally = send(store, tenant, cancelled=lambda: tenant.requests >= after)
+
+    assert tenant.names == known(store)
+    assert tenant.names == (SWAPPED if after else BEFORE)
+    assert tally.cancelled is (after == 0)
+
+
+def test_a_run_can_be_cancelled_again_once_the_old_name_was_given_back(store: Store) -> None:
+    tenant = Tenant(store)
+    tenant.refuses = {("b", SWAPPED["b"])}
+    approvals = Approvals(store, NOW, dt.timedelta(hours=24))
+    flow = traffic(cancelled=lambda: tenant.requests >= 1)
+    later = replace(plan(store).changes[-1], phase=Phase.USERS, step=0)
+    export = Export(tenant, store, approvals, now=lambda: NOW, traffic=flow)
+
+    tally = export.send([*plan(store).changes, later], lambda *_: None)
+
+    assert tenant.names == BEFORE
+    assert tally.cancelled
+    assert tenant.requests == 4  # let go, twice refused, given back
+
+
 def test_who_cannot_have_the_new_name_gets_the_old_one_back(store: Store) -> None:
     tenant = Tenant(store)
     tenant.refuses = {("b", SWAPPED["b"])}
@@ -139,6 +178,35 @@ def test_who_cannot_have_the_new_name_gets_the_old_one_back(store: Store) -> Non
     assert not sum(count_changes(tally.done).objects.values())
 
 
+def test_a_swap_that_was_refused_is_not_begun_again_every_half_hour(store: Store) -> None:
+    tenant = Tenant(store)
+    tenant.refuses = {("b", SWAPPED["b"])}
+    send(store, tenant)
+    tenant.held.clear()
+
+    tally = send(store, tenant, now=NOW + dt.timedelta(minutes=30))
+
+    assert {error.anchor for error in tally.errors} == {"a", "b"}
+    assert tenant.held == set()  # nobody had to let go
+
+    tenant.refuses = set()
+    later = send(store, tenant, now=NOW + RESTS)
+    assert later.error_count == 0
+    assert tenant.names == SWAPPED
+
+
+def test_a_swap_that_was_refused_is_tried_at_once_when_another_value_is_wanted(
+    store: Store,
+) -> None:
+    tenant = Tenant(store)
+    tenant.refuses = {("b", SWAPPED["b"])}
+    send(store, tenant)
+
+    wanted = SWAPPED | {"b": "three@x"}
+    assert send(store, tenant, wanted=wanted).error_count == 0
+    assert tenant.names == wanted
+
+
 def test_a_name_that_is_gone_meanwhile_is_not_fought_for(store: Store) -> None:
     tenant = Tenant(store)
     tenant.refuses = {("a", SWAPPED["a"])}
@@ -149,6 +217,7 @@ def test_a_name_that_is_gone_meanwhile_is_not_fought_for(store: Store) -> None:
     assert tenant.names == known(store)
     assert tenant.names["a"] not in {*BEFORE.values()}
     assert [error.anchor for error in tally.errors] == ["a"]
+    assert [(told.anchor, told.code) for told in tally.warnings] == [("a", "LeftWithoutValue")]
 
     tenant.refuses = set()
     assert send(store, tenant).error_count == 0

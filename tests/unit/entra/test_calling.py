@@ -420,6 +420,41 @@ def test_what_a_person_must_settle_is_not_tried_again(
 
 
 @pytest.mark.parametrize(
+    "stranger",
+    [
+        lambda: httpx.Response(200, text="welcome"),
+        lambda: httpx.Response(302),
+        lambda: httpx.Response(403, text="<html>"),
+        lambda: httpx.Response(404),
+    ],
+)
+def test_where_the_service_has_spoken_a_stranger_is_an_accident(
+    start: Start, stranger: Callable[[], httpx.Response]
+) -> None:
+    """The address is right then: a proxy or a firewall answered once instead."""
+    stage = start(company(), stranger(), company(), forever=stranger)
+    stage.client.company_configuration()
+
+    assert stage.client.company_configuration() == COMPANY
+    assert len(stage.waits) == 1
+
+    error = refusal(stage)
+    assert (type(error), error.reason) == (TransientError, "ServerUnreachable")
+    assert "look at the proxy and the firewall" in error.message
+
+
+def test_a_build_that_is_too_old_asks_for_a_newer_one(start: Start) -> None:
+    stage = start(fault("Sender", "This version of the client is no longer supported."))
+
+    error = refusal(stage)
+
+    assert (type(error), error.reason) == (ConfigurationError, "EndpointNotOffered")
+    assert "clients of build 2.5.79.0" in error.message
+    assert "install a newer entrasync" in error.message
+    assert (len(stage.requests), stage.waits) == (1, [])
+
+
+@pytest.mark.parametrize(
     "answer",
     [
         lambda: fault("Sender", "too much"),

@@ -179,3 +179,51 @@ def test_no_more_than_some_changes_are_held_at_a_time() -> None:
     most = max(len(reader.records.upcoming()[0]) for _ in read_links(reader))
 
     assert most < 10 * len(pieces[0])
+
+
+def with_a_note(note: Callable[[LinkChange], str]) -> Write:
+    """As somebody writes a change who says something that nobody reads."""
+
+    def write(writer: NbfxWriter, link: LinkChange) -> None:
+        writer.start("", "SyncReferenceChange")
+        writer.attribute("", "note", note(link))
+        writer.start("", "Reference")
+        for name, text in (("Anchor", link.anchor), ("referenceTypeInt", "2")):
+            writer.start("", name)
+            writer.text(text)
+            writer.end()
+        writer.end()
+        writer.start("", "operationInt")
+        writer.text("1")
+        writer.end()
+        writer.end()
+
+    return write
+
+
+def test_a_sender_who_writes_each_change_differently_is_not_learnt_from_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    learnt: list[object] = []
+    learn = links_module._learn
+
+    def spy(octets: bytes, anchor_at: int, link: LinkChange) -> object:
+        learnt.append(link)
+        return learn(octets, anchor_at, link)
+
+    monkeypatch.setattr(links_module, "_learn", spy)
+
+    odd = with_a_note(lambda link: link.anchor)
+    assert read(collection(ALIKE[:1000], odd)) == ALIKE[:1000]
+    assert len(learnt) < 50
+
+
+def test_no_expression_is_made_of_a_change_that_is_far_too_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[object] = []
+    monkeypatch.setattr(re, "compile", made.append)
+
+    long = with_a_note(lambda _: "x" * 4096)
+    assert read(collection(ALIKE[:20], long)) == ALIKE[:20]
+    assert made == []

@@ -350,3 +350,19 @@ class TestForecast:
         assert pacer.link_weight_percent == LINK_WEIGHTS[1]
 
         assert pacer.forecast(17, 250_000) == pytest.approx(4 * WINDOW_SECONDS, abs=2)
+
+
+def test_a_call_that_takes_longer_than_the_window_is_counted_from_its_end() -> None:
+    # a busy tenant is waited for within a call, and each answer asks what was spent
+    world = World()
+    pacer = world.pacer(100)
+    world.send(pacer, 10)
+    pacer.reserve(60, 0)
+    with pacer.call():
+        world.passed += WINDOW_SECONDS + 100
+        pacer.busy()
+        assert json.loads(pacer.memory())["spent"] != []
+
+    assert pacer.room() == 40
+    world.passed += WINDOW_SECONDS + 1
+    assert pacer.room() == 100

@@ -230,6 +230,17 @@ def test_a_configuration_without_members_has_defaults() -> None:
     assert decode_company_configuration_response(data) == CompanyConfiguration(tenant_id="")
 
 
+@pytest.mark.parametrize("told", ["0", "-1"])
+def test_no_tenant_takes_no_links_at_all(told: str) -> None:
+    # or a large group would travel member by member
+    def content(writer: NbfxWriter) -> None:
+        leaf(writer, "", "MaxLinksSupportedAcrossBatchInProvision2", told)
+
+    data = crafted(content, "GetCompanyConfiguration")
+
+    assert decode_company_configuration_response(data).max_links_per_request == 15_000
+
+
 @pytest.mark.parametrize(
     ("members", "threshold"),
     [

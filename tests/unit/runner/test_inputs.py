@@ -11,6 +11,7 @@ from entrasync.api.entra_tenant import EntraTenant
 from entrasync.api.snapshot import Snapshot, resolve
 from entrasync.api.sync_run import RunMode, RunScope, SyncRun
 from entrasync.engine.brakes import Limit, SafetyLimits
+from entrasync.engine.source import SourceKind
 from entrasync.entra.contracts import SyncVersion
 from entrasync.errors import ConfigurationError
 from entrasync.runner.inputs import cycle_inputs, effective_mode, effective_scope
@@ -142,3 +143,47 @@ def test_without_a_sync_there_is_nothing_to_run() -> None:
         inputs(snapshot(None))
 
     assert caught.value.reason == "ReferenceNotFound"
+
+
+def test_objects_are_resolved_kind_by_kind() -> None:
+    found = inputs(
+        snapshot(
+            {
+                "objects": {
+                    "users": {
+                        "where": {
+                            "anyOf": [{"allOf": [{"attribute": "title", "operator": "IsNotNull"}]}]
+                        },
+                        "memberOf": {"group": "CN=Pilot,DC=x"},
+                    },
+                    "contacts": {"synchronize": "Disabled"},
+                }
+            }
+        )
+    )
+
+    kinds = found.selection.kinds
+    assert set(kinds) == {SourceKind.USER, SourceKind.CONTACT}
+    assert (kinds[SourceKind.USER].enabled, kinds[SourceKind.CONTACT].enabled) == (True, False)
+    assert (kinds[SourceKind.USER].group, kinds[SourceKind.USER].nested) == ("CN=Pilot,DC=x", False)
+    assert found.where.groups == {"CN=Pilot,DC=x": "spec.objects.users.memberOf.group"}
+    assert found.selection.resource == found.where.resource
+
+
+@pytest.mark.parametrize(("written", "expected"), [(None, 7), (5, 5), (7, 7), (250_000, 7)])
+def test_the_limit_of_members_is_lowered_and_never_raised(
+    written: int | None, expected: int
+) -> None:
+    groups = {} if written is None else {"maxMembers": written}
+
+    assert inputs(snapshot({"objects": {"groups": groups}})).max_group_members == expected
+
+
+def test_more_groups_than_can_be_followed_are_refused() -> None:
+    clauses = [{"operator": "IsMemberOf", "value": f"CN=g{n},DC=x"} for n in range(129)]
+    groups = [{"allOf": clauses[start : start + 16]} for start in range(0, len(clauses), 16)]
+
+    with pytest.raises(ConfigurationError) as caught:
+        inputs(snapshot({"objects": {"users": {"where": {"anyOf": groups}}}}))
+
+    assert (caught.value.reason, caught.value.field) == ("ExpressionInvalid", "spec.objects")

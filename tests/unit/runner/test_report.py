@@ -9,6 +9,7 @@ from entrasync.api.result import CheckOutcome, RunResult
 from entrasync.api.sync_run import (
     Changes,
     CodeCount,
+    ExcludedCount,
     KindChanges,
     ObjectError,
     Pacing,
@@ -197,6 +198,14 @@ def test_text_says_what_the_plan_costs_and_how_it_was_paced() -> None:
     ) in told
 
 
+def test_text_of_a_busy_tenant_does_not_speak_of_a_wait_that_never_was() -> None:
+    told = render_text(
+        RunResult(outcome="Succeeded", reason="Synchronized", pacing=Pacing(throttled=1))
+    )
+
+    assert "  paced: the tenant was busy once\n" in told
+
+
 def test_text_of_a_run_without_changes_says_nothing_of_the_quota() -> None:
     told = render_text(
         RunResult(
@@ -209,3 +218,18 @@ def test_text_of_a_run_without_changes_says_nothing_of_the_quota() -> None:
 
     assert "plan" not in told
     assert "paced" not in told
+
+
+def test_the_text_names_what_was_left_out() -> None:
+    text = render_text(
+        RunResult(
+            outcome="Succeeded",
+            reason="Synchronized",
+            excluded=[
+                ExcludedCount(rule="ScopingGroup", count=40),
+                ExcludedCount(rule="NoAddress", count=2),
+            ],
+        )
+    )
+
+    assert "  left out: 40 ScopingGroup, 2 NoAddress\n" in text

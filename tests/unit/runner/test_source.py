@@ -44,6 +44,19 @@ def test_reads_name_and_password_without_the_line_end(secrets: SecretFiles) -> N
     assert "pass word" not in repr(config)
 
 
+def test_a_domain_takes_the_place_of_servers(secrets: SecretFiles) -> None:
+    config = directory_config(*snapshot(servers=None, domain="contoso.test"), secrets)
+
+    assert (config.servers, config.domain) == ((), "contoso.test")
+
+
+def test_neither_servers_nor_a_domain_cannot_be_connected_to(secrets: SecretFiles) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        directory_config(*snapshot(servers=None), secrets)
+
+    assert caught.value.field == "spec.servers"
+
+
 def test_takes_the_ca_from_the_config_map(secrets: SecretFiles) -> None:
     config = directory_config(*snapshot(caProvider={"type": "ConfigMap", "name": "ca"}), secrets)
 
