@@ -44,7 +44,12 @@ BROWSER = {
 """Program or file -> package, for the tests that look at the emulator's pages; a continuous build
 that installs the packages of the tests has them too."""
 
-TESTS = DIRECTORY | LARGE_DIRECTORY | BROWSER
+PAGES = {
+    "curl": "curl",
+}
+"""Program -> package, for the commands of the documentation, which tests run as they stand."""
+
+TESTS = DIRECTORY | LARGE_DIRECTORY | BROWSER | PAGES
 """Program or file -> package, for all tests."""
 
 

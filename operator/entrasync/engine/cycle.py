@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
-from typing import Final
 
 import structlog
 
 from entrasync.api.directory_sync import OrphanCounts, OwnedObjects, SyncMode
-from entrasync.api.sync_run import RunScope, SourceRead
-from entrasync.directory.deltas import FULL_COMPARISON
-from entrasync.directory.errors import CookieRejectedError
 from entrasync.directory.session import DirectorySession
 from entrasync.engine.approvals import Approvals
 from entrasync.engine.braking import (
@@ -23,36 +17,21 @@ from entrasync.engine.braking import (
     judge,
     remember_size,
 )
-from entrasync.engine.cloud_space import (
-    META_READ_BACK,
-    load_cloud,
-    recorded_anchors,
-    take_read_back,
-)
-from entrasync.engine.containers import FoundScope, find_scope, load_pins, save_pins
+from entrasync.engine.cloud_space import load_cloud, recorded_anchors
+from entrasync.engine.containers import FoundScope
 from entrasync.engine.effort import effort_of, pacing_of, plan_summary
 from entrasync.engine.evaluate import Evaluation, EvaluationRules, evaluate
 from entrasync.engine.evidence import EvidenceGatherer
 from entrasync.engine.exporting import Export, ExportTally, Traffic
-from entrasync.engine.facts import directory_facts, require_readable, usable_attributes
-from entrasync.engine.groups import read_groups_within
-from entrasync.engine.importing import (
-    SourceReading,
-    forget_cookie,
-    full_read_due,
-    import_changes,
-    import_full,
-    source_empty,
-    usable_cookie,
-)
+from entrasync.engine.importing import forget_cookie, source_empty
 from entrasync.engine.inputs import CycleInputs, CycleParts
 from entrasync.engine.memberships import Memberships
 from entrasync.engine.outcome import CycleOutcome, Stopwatch
 from entrasync.engine.plan import Action, CloudObject, Plan, plan_changes, removal_candidates
 from entrasync.engine.primary_groups import count_primary_members
+from entrasync.engine.reading import TenantReader, digest, read_source
 from entrasync.engine.report import (
     changes_of,
-    company_of,
     conclude,
     object_errors,
     summarize,
@@ -61,19 +40,8 @@ from entrasync.engine.report import (
 from entrasync.engine.selection import Selection, SelectionRules, select
 from entrasync.engine.source import SourceObject, SourceTree
 from entrasync.entra.batches import MOST_OBJECTS, START_OBJECTS, BatchSize
-from entrasync.entra.contracts import (
-    CompanyConfiguration,
-    SyncObject,
-    SyncObjectType,
-    SyncVersion,
-)
-from entrasync.errors import ConfigurationError
+from entrasync.entra.contracts import SyncObjectType, SyncVersion
 from entrasync.state.store import META_BATCH_SIZE
-
-DAILY_READ: Final = (
-    "Everything was read, as it is once a day: the directory does not tell this account every"
-    " change."
-)
 
 log = structlog.get_logger()
 
@@ -101,23 +69,22 @@ class _Cycle:
         self._store = parts.store
         self._outcome = outcome
         self._watch = Stopwatch(parts.monotonic, outcome.timings)
-        self._max_links = 0
-        self._is_read_back = False
+        self._tenant = TenantReader(inputs, parts, outcome)
         self._selection = Selection()
 
     def run(self) -> CycleOutcome:
         self._store.bind(self._inputs.tenant_id)
         with self._parts.session_factory() as session:
             with self._watch.stage("import"):
-                self._read_tenant()
-                found, attributes = self._read_source(session)
+                self._tenant.read()
+                found, attributes = read_source(session, self._inputs, self._parts, self._outcome)
             with self._watch.stage("evaluate"):
                 cloud = load_cloud(self._store)
                 evaluation = self._evaluate(session, found, attributes, recorded_anchors(cloud))
             with self._watch.stage("plan"):
                 plan = self._plan(session, found, attributes, evaluation, cloud)
-                if self._sends_lists(plan) and not self._is_read_back:
-                    self._read_back()
+                if self._sends_lists(plan) and not self._tenant.is_read_back:
+                    self._tenant.read_back()
                     cloud = load_cloud(self._store)
                     plan = self._plan(session, found, attributes, evaluation, cloud)
                 self._tell_plan(plan, evaluation, cloud)
@@ -132,91 +99,6 @@ class _Cycle:
         summarize(self._outcome, exported=exports)
         self._outcome.objects = self._owned_objects()
         return self._outcome
-
-    # --- import ----------------------------------------------------------------------------
-
-    def _read_tenant(self) -> None:
-        self._parts.progress("Import", 0, None)
-        company = self._parts.client.company_configuration()
-        self._outcome.company = company_of(company)
-        require_enabled(company, self._inputs.tenant_resource)
-        self._max_links = company.max_links_per_request
-        full = self._inputs.scope is RunScope.FULL
-        if full or self._store.get(META_READ_BACK) is None or self._store.pending():
-            self._read_back()
-
-    def _read_back(self) -> None:
-        take_read_back(self._store, self._read_back_objects())
-        self._is_read_back = True
-
-    def _read_back_objects(self) -> list[SyncObject]:
-        objects: list[SyncObject] = []
-        for page in self._parts.client.read_back():
-            self._outcome.requests.import_ += 1
-            if page.restart:
-                # what was read belongs to a snapshot the service no longer goes on with
-                objects.clear()
-            objects += page.objects
-            self._parts.progress("Import", len(objects), None)
-        return objects
-
-    def _read_source(self, session: DirectorySession) -> tuple[FoundScope, tuple[str, ...]]:
-        inputs, outcome = self._inputs, self._outcome
-        outcome.directory = directory_facts(session)
-        attributes = usable_attributes(session, inputs.directory_resource, inputs.selection)
-        found = find_scope(
-            session,
-            session.root.base_dn,
-            inputs.where,
-            load_pins(self._store, inputs.remembered),
-        )
-        save_pins(self._store, found)
-        outcome.scopes = found.pinned
-        reading = SourceReading(
-            containers=found.include,
-            attributes=attributes,
-            digest=_digest(
-                sorted(each.guid for each in found.include),
-                attributes,
-                session.root.domain,
-                sorted(found.group_guids.values()),
-            ),
-            resource=inputs.directory_resource,
-            groups=tuple(found.groups.values()),
-        )
-        self._import(session, reading)
-        nested = inputs.selection.nested_groups
-        read_groups_within(
-            session, self._store, reading, frozenset(found.group_guids[dn] for dn in nested)
-        )
-        return found, attributes
-
-    def _import(self, session: DirectorySession, reading: SourceReading) -> None:
-        def progress(done: int) -> None:
-            self._parts.progress("Import", done, None)
-
-        cookie = None
-        if self._inputs.scope is not RunScope.FULL:
-            cookie = usable_cookie(self._store, reading.digest)
-        now = self._parts.clock()
-        if cookie is not None and full_read_due(self._store, session.delta_method, now):
-            log.info("full_read_due", method=session.delta_method)
-            self._outcome.message = DAILY_READ
-            cookie = None
-        if cookie is not None:
-            try:
-                read = import_changes(session, self._store, reading, cookie, progress)
-            except CookieRejectedError as error:
-                log.warning("delta_not_possible", reason=error.reason, message=error.message)
-                self._outcome.message = error.message
-            else:
-                self._outcome.scope = RunScope.DELTA
-                self._outcome.source = SourceRead(read=read, method=session.delta_method[0])
-                return
-        require_readable(session, reading.attributes, reading.resource, self._inputs.selection)
-        read = import_full(session, self._store, reading, now, progress)
-        self._outcome.scope = RunScope.FULL
-        self._outcome.source = SourceRead(read=read, method=FULL_COMPARISON)
 
     # --- evaluate and plan -----------------------------------------------------------------
 
@@ -313,7 +195,7 @@ class _Cycle:
     def _tell_effort(self, plan: Plan, cloud: dict[str, CloudObject]) -> None:
         """How many writes the plan takes, and until when at this tenant's quota."""
         outcome, pacer = self._outcome, self._parts.pacer
-        effort = effort_of(plan.changes, self._max_links, self._memberships(cloud))
+        effort = effort_of(plan.changes, self._tenant.max_links, self._memberships(cloud))
         outcome.plan = plan
         outcome.summary = plan_summary(plan, effort, pacer, self._parts.clock())
         outcome.pacing = pacing_of(pacer)
@@ -414,7 +296,7 @@ class _Cycle:
                 start=START_OBJECTS if learnt is None else int(learnt),
                 most=min(MOST_OBJECTS, parts.pacer.quota),
             ),
-            max_links=self._max_links,
+            max_links=self._tenant.max_links,
             cancelled=parts.cancelled,
             waiting=parts.waiting,
         )
@@ -429,28 +311,8 @@ class _Cycle:
         )
 
 
-def require_enabled(company: CompanyConfiguration, resource: str) -> None:
-    """Refuses a tenant in which directory sync is switched off.
-
-    Raises:
-        ConfigurationError: `SyncDisabledInTenant`.
-    """
-    if not company.directory_sync_enabled:
-        raise ConfigurationError(
-            "SyncDisabledInTenant",
-            "directory synchronization is switched off in the tenant; switch it on (Microsoft"
-            " Graph: PATCH /organization/{tenantId} with onPremisesSyncEnabled true)",
-            resource=resource,
-            field="spec.tenantId",
-        )
-
-
-def _digest(*parts: object) -> str:
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
 def _scope_digest(found: FoundScope, selection: SelectionRules) -> str:
-    return _digest(
+    return digest(
         sorted(each.guid for each in found.include),
         sorted(each.guid for each in found.exclude),
         sorted(found.group_guids.values()),

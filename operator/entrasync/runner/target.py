@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from entrasync.api.entra_tenant import version_of
 from entrasync.api.snapshot import TOKEN_AUDIENCE, TOKEN_FILE_VARIABLE
-from entrasync.engine.cycle import require_enabled
+from entrasync.engine.reading import require_enabled
 from entrasync.engine.report import company_of
 from entrasync.entra.client import Surroundings, SyncServiceClient
 from entrasync.entra.clouds import Cloud

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
-from entrasync.engine.cycle import _Cycle
 from entrasync.engine.outcome import CycleOutcome
+from entrasync.engine.reading import TenantReader
 from entrasync.entra.contracts import ReadBackPage, SyncObject, SyncObjectType, SyncOperation
 
 
@@ -29,7 +29,7 @@ def taken(pages: Iterable[ReadBackPage]) -> tuple[list[str], int]:
     )
     outcome = CycleOutcome()
     inputs: Any = None
-    objects = _Cycle(inputs, parts, outcome)._read_back_objects()
+    objects = TenantReader(inputs, parts, outcome)._objects()
     return [each.source_anchor for each in objects], outcome.requests.import_
 
 
