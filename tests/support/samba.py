@@ -26,6 +26,7 @@ from dev.ad.serve import samba_command
 from dev.cluster.packages import DIRECTORY, missing
 from dev.cluster.places import CACHE, ROOT
 from entrasync.emulator.certificates import Authority
+from tests.support.servers import start_server, write_certificates
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 """Has Samba's modules, which no package index offers."""
@@ -69,13 +70,7 @@ class SambaServer:
         (self._folder / "run").mkdir(exist_ok=True)
         tls = self._folder / "tls-copy"
         tls.mkdir(mode=0o700, exist_ok=True)
-        for name, text in (
-            ("tls.crt", self.pair.certificate),
-            ("tls.key", self.pair.key),
-            ("ca.crt", self.ca_pem),
-        ):
-            (tls / name).write_text(text)
-            (tls / name).chmod(0o600)
+        write_certificates(tls, self.pair, self.ca_pem)
         self.start()
         return self
 
@@ -90,14 +85,7 @@ class SambaServer:
     def start(self) -> None:
         """Starts the server and waits until it answers over TLS."""
         command = samba_command(self._folder, self._folder / "tls-copy", self.host)
-        with (self._folder / "samba.out").open("ab") as output:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+        self._process = start_server(command, self._folder / "samba.out")
         try:
             self._wait_for_answer(self._process)
         except BaseException:

@@ -22,6 +22,7 @@ from uuid import NAMESPACE_OID, uuid5
 from dev.cluster.packages import LARGE_DIRECTORY, missing
 from entrasync.directory.model import DirectoryConfig
 from entrasync.emulator.certificates import Authority
+from tests.support.servers import start_server, write_certificates
 
 BASE_DN = "DC=contoso,DC=test"
 PEOPLE_DN = f"OU=People,{BASE_DN}"
@@ -117,14 +118,8 @@ class SlapdServer:
         """Starts the server on a free port and waits until it answers over TLS."""
         with socket.create_server((HOST, 0)) as free:
             self.port = free.getsockname()[1]
-        with (self._folder / "slapd.out").open("ab") as output:
-            self._process = subprocess.Popen(
-                ["/usr/sbin/slapd", "-f", self._file, "-h", f"{self.url}/", "-d", "0"],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+        command = ["/usr/sbin/slapd", "-f", str(self._file), "-h", f"{self.url}/", "-d", "0"]
+        self._process = start_server(command, self._folder / "slapd.out")
         try:
             self._wait_for_answer(self._process)
         except BaseException:
@@ -155,13 +150,7 @@ class SlapdServer:
 
     def _configure(self) -> None:
         (self._folder / "data").mkdir()
-        for name, text in (
-            ("tls.crt", self._pair.certificate),
-            ("tls.key", self._pair.key),
-            ("ca.crt", self.ca_pem),
-        ):
-            (self._folder / name).write_text(text)
-            (self._folder / name).chmod(0o600)
+        write_certificates(self._folder, self._pair, self.ca_pem)
         schemas = ("core", "cosine", "nis", "inetorgperson", "msuser")
         lines = [
             *(f"include {_SCHEMAS / name}.schema" for name in schemas),
