@@ -14,10 +14,7 @@ import os
 import secrets
 import shutil
 import signal
-import socket
-import ssl
 import subprocess
-import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,7 +23,7 @@ from dev.ad.serve import samba_command
 from dev.cluster.packages import DIRECTORY, missing
 from dev.cluster.places import CACHE, ROOT
 from entrasync.emulator.certificates import Authority
-from tests.support.servers import start_server, write_certificates
+from tests.support.servers import start_server, wait_for_tls, write_certificates
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 """Has Samba's modules, which no package index offers."""
@@ -87,7 +84,13 @@ class SambaServer:
         command = samba_command(self._folder, self._folder / "tls-copy", self.host)
         self._process = start_server(command, self._folder / "samba.out")
         try:
-            self._wait_for_answer(self._process)
+            wait_for_tls(
+                self._process,
+                (self.host, 636),
+                ca_pem=self.ca_pem,
+                log=self._folder / "samba.out",
+                seconds=START_SECONDS,
+            )
         except BaseException:
             self.stop()
             raise
@@ -119,25 +122,6 @@ class SambaServer:
         )
         found: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
         return found
-
-    def _wait_for_answer(self, process: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while not self._answers():
-            said = (self._folder / "samba.out").read_text(errors="replace")[-2000:]
-            assert process.poll() is None, f"samba ended: {said}"
-            assert time.monotonic() < deadline, f"samba does not answer: {said}"
-            time.sleep(0.1)
-
-    def _answers(self) -> bool:
-        context = ssl.create_default_context(cadata=self.ca_pem)
-        try:
-            with (
-                socket.create_connection((self.host, 636), timeout=2) as plain,
-                context.wrap_socket(plain, server_hostname=self.host),
-            ):
-                return True
-        except OSError:
-            return False
 
 
 def _sockets(folder: str, names: list[str]) -> set[str]:

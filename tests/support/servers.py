@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,3 +29,40 @@ def start_server(command: Sequence[str | Path], log: Path) -> subprocess.Popen[b
             stderr=output,
             start_new_session=True,
         )
+
+
+def wait_for_tls(
+    process: subprocess.Popen[bytes],
+    address: tuple[str, int],
+    *,
+    ca_pem: str,
+    log: Path,
+    seconds: float,
+) -> None:
+    """Waits until a server answers over TLS; fails with what it said when it does not.
+
+    Args:
+        process: the server.
+        address: host, which its certificate names, and port.
+        ca_pem: whom to trust.
+        log: what it says; the file's name is the program's.
+        seconds: after so long it is given up.
+    """
+    context = ssl.create_default_context(cadata=ca_pem)
+    deadline = time.monotonic() + seconds
+    while not _answers(address, context):
+        said = log.read_text(errors="replace")[-2000:]
+        assert process.poll() is None, f"{log.stem} ended: {said}"
+        assert time.monotonic() < deadline, f"{log.stem} does not answer: {said}"
+        time.sleep(0.05)
+
+
+def _answers(address: tuple[str, int], context: ssl.SSLContext) -> bool:
+    try:
+        with (
+            socket.create_connection(address, timeout=2) as plain,
+            context.wrap_socket(plain, server_hostname=address[0]),
+        ):
+            return True
+    except OSError:
+        return False

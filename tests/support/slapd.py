@@ -10,9 +10,7 @@ import base64
 import datetime as dt
 import signal
 import socket
-import ssl
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +20,7 @@ from uuid import NAMESPACE_OID, uuid5
 from dev.cluster.packages import LARGE_DIRECTORY, missing
 from entrasync.directory.model import DirectoryConfig
 from entrasync.emulator.certificates import Authority
-from tests.support.servers import start_server, write_certificates
+from tests.support.servers import start_server, wait_for_tls, write_certificates
 
 BASE_DN = "DC=contoso,DC=test"
 PEOPLE_DN = f"OU=People,{BASE_DN}"
@@ -121,7 +119,13 @@ class SlapdServer:
         command = ["/usr/sbin/slapd", "-f", str(self._file), "-h", f"{self.url}/", "-d", "0"]
         self._process = start_server(command, self._folder / "slapd.out")
         try:
-            self._wait_for_answer(self._process)
+            wait_for_tls(
+                self._process,
+                (HOST, self.port),
+                ca_pem=self.ca_pem,
+                log=self._folder / "slapd.out",
+                seconds=_START_SECONDS,
+            )
         except BaseException:
             self.stop()
             raise
@@ -199,25 +203,6 @@ class SlapdServer:
             yield _person(number)
         for number, size in enumerate(self._groups):
             yield _group(number, size)
-
-    def _wait_for_answer(self, process: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + _START_SECONDS
-        while not self._answers():
-            said = (self._folder / "slapd.out").read_text(errors="replace")[-2000:]
-            assert process.poll() is None, f"slapd ended: {said}"
-            assert time.monotonic() < deadline, f"slapd does not answer: {said}"
-            time.sleep(0.05)
-
-    def _answers(self) -> bool:
-        context = ssl.create_default_context(cadata=self.ca_pem)
-        try:
-            with (
-                socket.create_connection((HOST, self.port), timeout=2) as plain,
-                context.wrap_socket(plain, server_hostname=HOST),
-            ):
-                return True
-        except OSError:
-            return False
 
 
 def person_dn(number: int) -> str:

@@ -16,26 +16,17 @@ from entrasync.emulator.refusals import (
 )
 from entrasync.emulator.switches import Switches
 from entrasync.emulator.tenant import RunningTenant
+from entrasync.entra.capabilities import Capabilities, encode_capabilities_response
 from entrasync.entra.contracts import (
-    ACTION_PREFIX,
-    NS_SERVICE,
     SyncObject,
     SyncOperation,
     SyncVersion,
 )
-from entrasync.entra.envelope import answer, leaf
-from entrasync.entra.nbfx import NbfxWriter
 from entrasync.entra.requests import ReadBackRequest
 from entrasync.entra.responses import encode_provision_response, encode_read_back_response
 
-CAPABILITIES: Final = "Capabilities"
-_CAPABILITIES_DOCUMENT: Final = (
-    "<ServiceCapability><MicrosoftOnline><Protocol><Application>"
-    "<LatestProductVersion>3.2</LatestProductVersion>"
-    "<MinimumProductVersion>1.0</MinimumProductVersion>"
-    "<BlackList><Enabled>false</Enabled><ClientVersion/></BlackList>"
-    "</Application></Protocol></MicrosoftOnline></ServiceCapability>"
-)
+_CAPABILITIES: Final = Capabilities(latest_product_version="3.2", minimum_product_version="1.0")
+"""As in the sample that was seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +117,6 @@ def read_back(
     return Outcome(encode_read_back_response(version, page, relates_to=relates_to), counts)
 
 
-def encode_capabilities(relates_to: str) -> bytes:
-    """What the service says of itself: a document within the document, as seen."""
-
-    def body(writer: NbfxWriter) -> None:
-        writer.start("", f"{CAPABILITIES}Response")
-        writer.namespace("", NS_SERVICE)
-        leaf(writer, "", f"{CAPABILITIES}Result", _CAPABILITIES_DOCUMENT)
-        writer.end()
-
-    return answer(f"{ACTION_PREFIX}{CAPABILITIES}Response", relates_to, body)
+def read_capabilities(relates_to: str) -> Outcome:
+    """What the service says of the clients it accepts."""
+    return Outcome(encode_capabilities_response(_CAPABILITIES, relates_to=relates_to))

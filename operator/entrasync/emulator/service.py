@@ -14,11 +14,10 @@ from entrasync.emulator.config import EmulatorConfig
 from entrasync.emulator.features import configured_bits
 from entrasync.emulator.misbehaviour import AbandonedError, Fate, SoapAnswer
 from entrasync.emulator.operations import (
-    CAPABILITIES,
     Outcome,
-    encode_capabilities,
     provision,
     read_back,
+    read_capabilities,
 )
 from entrasync.emulator.persistence import DataFile
 from entrasync.emulator.refusals import (
@@ -33,6 +32,7 @@ from entrasync.emulator.tokens import Authority, InvalidTokenError
 from entrasync.entra.contracts import (
     ACCESS_DENIED_TEXT,
     APPLICATION_IDS,
+    CAPABILITIES,
     COMPANY_CONFIGURATION,
     FINALIZE_EXPORT,
     NOT_ACTIVATED_TEXT,
@@ -183,7 +183,8 @@ class SyncService:
     def _dispatch(self, tenant: RunningTenant, request: RequestEnvelope) -> Outcome:
         operation, relates_to = request.operation, request.message_id
         if operation == CAPABILITIES:
-            return Outcome(encode_capabilities(relates_to))
+            decode_payload(request)  # it has no members, but must end well
+            return read_capabilities(relates_to)
         version = self._version_of(tenant, operation)
         payload = decode_payload(request)
         if operation == COMPANY_CONFIGURATION:

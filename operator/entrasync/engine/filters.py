@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from entrasync.api.objects import AttributeFilter, FilterClause, FilterOperator
-from entrasync.engine.source import SourceObject, sid_text
+from entrasync.directory.values import sid_from_bytes
+from entrasync.engine.source import SourceObject
 from entrasync.errors import ConfigurationError
 
 IsMember = Callable[[str], bool]
@@ -195,7 +196,7 @@ def texts_of(source: SourceObject, attribute: str) -> tuple[str, ...]:
     """
     folded = attribute.lower()
     if folded in _SIDS:
-        return tuple(map(sid_text, source.attributes.get(attribute, ())))
+        return tuple(sid_from_bytes(each) or "" for each in source.attributes.get(attribute, ()))
     if folded in _GUIDS:
         return tuple(map(_guid_text, source.attributes.get(attribute, ())))
     return tuple(map(_text, source.attributes.get(attribute, ())))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from entrasync.engine.source import SourceKind, SourceObject, sid_text
+from entrasync.directory.values import sid_from_bytes
+from entrasync.engine.source import SourceKind, SourceObject
 
 
 def count_primary_members(taking_part: Iterable[SourceObject]) -> int:
@@ -16,7 +17,7 @@ def count_primary_members(taking_part: Iterable[SourceObject]) -> int:
     groups: set[str] = set()
     wanted: list[str] = []
     for each in taking_part:
-        sid = sid_text(each.raw("objectSid") or b"")
+        sid = sid_from_bytes(each.raw("objectSid") or b"") or ""
         if each.kind is SourceKind.GROUP:
             groups.add(sid)
         elif sid and (relative := each.text("primaryGroupID")):

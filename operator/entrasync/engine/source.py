@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -183,12 +182,3 @@ def first_rdn(dn: str) -> str:
         elif character == ",":
             return dn[:index]
     return dn
-
-
-def sid_text(value: bytes) -> str:
-    """A binary SID as `S-1-5-...`; empty when malformed."""
-    if len(value) < 8 or len(value) != 8 + 4 * value[1]:  # noqa: PLR2004  - the header's length
-        return ""
-    authority = int.from_bytes(value[2:8], "big")
-    parts = struct.unpack(f"<{value[1]}I", value[8:])
-    return "-".join(["S", str(value[0]), str(authority), *map(str, parts)])

@@ -273,6 +273,16 @@ def test_it_finds_the_configuration_under_the_names_clients_read(client: Client)
         assert sync.find(f"{{{AWS}}}{name}") is not None
 
 
+def test_it_finds_the_document_of_capabilities(client: Client) -> None:
+    text = client.result("Capabilities", Body()).text or ""
+    document = ET.fromstring(text)  # noqa: S314 - by the emulator of this test
+
+    assert document.tag == "ServiceCapability"
+    assert [each.text for each in document.iter("LatestProductVersion")] == ["3.2"]
+    assert [each.text for each in document.iter("MinimumProductVersion")] == ["1.0"]
+    assert [each.text for each in document.iter("Enabled")] == ["false"]
+
+
 def test_a_member_out_of_order_is_dropped_as_wcf_drops_it(client: Client) -> None:
     # isFullSync stands before what it should follow: neither of the others is seen
     status, data = client.call(
