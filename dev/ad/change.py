@@ -16,7 +16,8 @@ from typing import Any
 import ldb
 
 from dev.ad import database, seed
-from dev.ad.company import BASE_DN, BIG_GROUP, GROUPS, SIZES, STAFF, Person, escape, people, plain
+from dev.ad.company import BIG_GROUP, SIZES, Person, escape, people, plain
+from dev.ad.seed import places_of
 
 RENAMED_OU, NEW_OU = "Legal", "Legal and Compliance"
 NEW_SURNAME = "Åström-Neumann"
@@ -25,7 +26,8 @@ USERS = "(&(objectClass=user)(!(objectClass=computer)))"
 
 def demo(directory: Any, _: str) -> dict[str, object]:
     """One member added, one user renamed, one OU renamed, one user deleted."""
-    group = f"CN={BIG_GROUP},{GROUPS}"
+    places = places_of(directory)
+    group = f"CN={BIG_GROUP},{places.groups}"
     members = {str(dn) for dn in _values(directory, group, "member")}
     everybody = [person for person in _people(directory) if _exists(directory, person.dn)]
     added = next(person for person in everybody if person.dn not in members)
@@ -33,11 +35,11 @@ def demo(directory: Any, _: str) -> dict[str, object]:
     others = [p for p in everybody if p.dn in members and p.department != RENAMED_OU]
     renamed, deleted = others[-2], others[-1]
     lost = len(_values(directory, deleted.dn, "memberOf"))
-    moved = _count(directory, f"OU={RENAMED_OU},{STAFF}", USERS)
+    moved = _count(directory, f"OU={RENAMED_OU},{places.staff}", USERS)
     _modify(directory, group, "member", added.dn, ldb.FLAG_MOD_ADD)
     new_name = _rename_person(directory, renamed)
     directory.delete(deleted.dn)
-    directory.rename(f"OU={RENAMED_OU},{STAFF}", f"OU={NEW_OU},{STAFF}")
+    directory.rename(f"OU={RENAMED_OU},{places.staff}", f"OU={NEW_OU},{places.staff}")
     return {
         "linksAdded": 1,
         "linksLost": lost,
@@ -60,7 +62,7 @@ def delete_users(directory: Any, count: str) -> dict[str, object]:
 
 def delete_all(directory: Any, _: str) -> dict[str, object]:
     """Deletes everybody, every group and every contact of the company."""
-    top = STAFF.partition(",")[2]
+    top = places_of(directory).top
     wanted = "(|(objectClass=user)(objectClass=group)(objectClass=contact))"
     found = directory.search(top, ldb.SCOPE_SUBTREE, wanted, attrs=["cn"])
     for entry in found:
@@ -70,13 +72,13 @@ def delete_all(directory: Any, _: str) -> dict[str, object]:
 
 def add_user(directory: Any, name: str) -> dict[str, object]:
     """Adds a person of the given name."""
-    account = plain(name)
+    account, places = plain(name), places_of(directory)
     directory.add(
         {
-            "dn": f"CN={escape(name)},{STAFF}",
+            "dn": f"CN={escape(name)},{places.staff}",
             "objectClass": "user",
             "sAMAccountName": account,
-            "userPrincipalName": f"{account}@contoso.test",
+            "userPrincipalName": f"{account}@{places.domain}",
             "displayName": name,
             "userAccountControl": "514",
         }
@@ -105,6 +107,12 @@ def add_plain_reader(directory: Any, argument: str) -> dict[str, object]:
     return {"account": account}
 
 
+def grant_stamping(directory: Any, account: str) -> dict[str, object]:
+    """Lets an account write the anchors of users, and nothing else."""
+    seed.grant_stamping(directory, account)
+    return {"account": account}
+
+
 def new_identity(directory: Any, _: str) -> dict[str, object]:
     """Makes the data those of another domain controller; the server must be stopped."""
     name = str(directory.get_dsServiceName())
@@ -125,6 +133,7 @@ COMMANDS: dict[str, Callable[[Any, str], dict[str, object]]] = {
     "set-password": set_password,
     "add-reader": add_reader,
     "add-plain-reader": add_plain_reader,
+    "grant-stamping": grant_stamping,
     "new-identity": new_identity,
 }
 
@@ -134,15 +143,16 @@ def _rename_person(directory: Any, person: Person) -> str:
     _modify(directory, person.dn, "sn", NEW_SURNAME, ldb.FLAG_MOD_REPLACE)
     _modify(directory, person.dn, "displayName", new_name, ldb.FLAG_MOD_REPLACE)
     common = escape(f"{new_name} {person.number}")
-    directory.rename(person.dn, f"CN={common},OU={person.department},{STAFF}")
+    directory.rename(person.dn, f"CN={common},OU={person.department},{person.places.staff}")
     return new_name
 
 
 def _people(directory: Any) -> list[Person]:
     """The staff this domain was filled with."""
     largest = SIZES["company"].people
-    size = "company" if _count(directory, BASE_DN, USERS) > largest // 2 else "small"
-    return people(SIZES[size])
+    places = places_of(directory)
+    size = "company" if _count(directory, places.base_dn, USERS) > largest // 2 else "small"
+    return people(SIZES[size], places)
 
 
 def _exists(directory: Any, dn: str) -> bool:

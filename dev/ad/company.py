@@ -5,12 +5,7 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 
-BASE_DN = "DC=contoso,DC=test"
-TOP = f"OU=Contoso,{BASE_DN}"
-STAFF = f"OU=Staff,{TOP}"
-GROUPS = f"OU=Groups,{TOP}"
-CONTACTS = f"OU=Contacts,{TOP}"
-SERVICE_ACCOUNTS = f"OU=Service Accounts,{TOP}"
+DOMAIN = "contoso.test"
 DEPARTMENTS = ("Sales", "Engineering", "Finance", "Legal", "Human Resources", "Support")
 BIG_GROUP = "All Employees"
 
@@ -37,6 +32,48 @@ FOREIGN = (
 
 
 @dataclass(frozen=True)
+class Places:
+    """Where the company keeps what, in the domain of a DNS name."""
+
+    domain: str = DOMAIN
+
+    @property
+    def name(self) -> str:
+        """The first label of the domain, as in `Contoso`."""
+        return self.domain.partition(".")[0].capitalize()
+
+    @property
+    def base_dn(self) -> str:
+        """The domain itself."""
+        return ",".join(f"DC={label}" for label in self.domain.split("."))
+
+    @property
+    def top(self) -> str:
+        """Holds all that is the company's."""
+        return f"OU={self.name},{self.base_dn}"
+
+    @property
+    def staff(self) -> str:
+        """Holds a unit for each department."""
+        return f"OU=Staff,{self.top}"
+
+    @property
+    def groups(self) -> str:
+        """Holds the groups."""
+        return f"OU=Groups,{self.top}"
+
+    @property
+    def contacts(self) -> str:
+        """Holds the contacts."""
+        return f"OU=Contacts,{self.top}"
+
+    @property
+    def service_accounts(self) -> str:
+        """Holds accounts that are nobody's."""
+        return f"OU=Service Accounts,{self.top}"
+
+
+@dataclass(frozen=True)
 class Size:
     """How large a company: people, members of the big group, contacts."""
 
@@ -59,6 +96,7 @@ class Person:
     given: str
     surname: str
     department: str
+    places: Places
 
     @property
     def account(self) -> str:
@@ -81,19 +119,19 @@ class Person:
     @property
     def dn(self) -> str:
         """The distinguished name."""
-        return f"CN={escape(self.common_name)},OU={self.department},{STAFF}"
+        return f"CN={escape(self.common_name)},OU={self.department},{self.places.staff}"
 
     @property
     def upn(self) -> str:
         """The user principal name; one person has a suffix the tenant does not know."""
-        suffix = "fabrikam.example" if self.number == 17 else "contoso.test"  # noqa: PLR2004  - one of them
+        suffix = "fabrikam.example" if self.number == 17 else self.places.domain  # noqa: PLR2004  - one of them
         return f"{self.account}@{suffix}"
 
     @property
     def mail(self) -> str:
         """An address made of the name, in plain ASCII where that is possible."""
         local = plain(f"{self.given}.{self.surname}").strip(".")
-        return f"{local or 'user'}.{self.number}@contoso.test"
+        return f"{local or 'user'}.{self.number}@{self.places.domain}"
 
     @property
     def disabled(self) -> bool:
@@ -107,7 +145,7 @@ def plain(text: str) -> str:
     return "".join(c for c in letters if c.isascii() and (c.isalnum() or c in ".-")).lower()
 
 
-def people(size: Size) -> list[Person]:
+def people(size: Size, places: Places) -> list[Person]:
     """Everybody on the staff."""
     found = []
     for number in range(size.people):
@@ -117,7 +155,7 @@ def people(size: Size) -> list[Person]:
             given = GIVEN[number % len(GIVEN)]
             surname = SURNAMES[number // len(GIVEN) % len(SURNAMES)]
         department = DEPARTMENTS[number % len(DEPARTMENTS)]
-        found.append(Person(number, given, surname, department))
+        found.append(Person(number, given, surname, department, places))
     return found
 
 

@@ -17,6 +17,7 @@ def open_database(folder: Path) -> Any:
     settings.set("private dir", str(folder / "private"))
     settings.set("lock dir", str(folder))
     settings.set("state directory", str(folder / "state"))
+    settings.set("dsdb:schema update allowed", "yes")
     return SamDB(
         url=str(folder / "private" / "sam.ldb"), session_info=system_session(), lp=settings
     )

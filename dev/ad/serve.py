@@ -22,10 +22,14 @@ def main() -> None:
     os.execvp("samba", samba_command(folder, _private_copy(tls, folder), address))  # noqa: S606  - no shell wanted
 
 
-def samba_command(folder: Path, tls: Path, address: str | None) -> list[str]:
-    """Samba with its LDAP service only, everything it writes below the folder."""
+def samba_command(
+    folder: Path, tls: Path, address: str | None, services: str = "ldap"
+) -> list[str]:
+    """Samba with its LDAP service, and others if wanted; all it writes lies below the folder."""
     options = {
-        "server services": "ldap",
+        "server services": services,
+        # as Active Directory: signed connections are not asked for where there is TLS
+        "ldap server require strong auth": "allow_sasl_over_tls",
         "private dir": folder / "private",
         "lock dir": folder,
         "state directory": folder / "state",

@@ -69,6 +69,11 @@ class Hand:
         self._connection.search(dn, "(objectClass=*)", ldap3.BASE, attributes=["objectGUID"])
         return str(uuid.UUID(bytes_le=self._raw("objectGUID")[0]))
 
+    def sid_of(self, dn: str) -> bytes:
+        """The objectSid of an object."""
+        self._connection.search(dn, "(objectClass=*)", ldap3.BASE, attributes=["objectSid"])
+        return self._raw("objectSid")[0]
+
     def restore(self, guid: str, dn: str) -> None:
         """Brings a deleted object back under a name."""
         shown = [(SHOW_DELETED, True, None)]

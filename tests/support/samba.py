@@ -1,7 +1,7 @@
 """A real Active Directory on this host: a Samba domain controller on a loopback address of its own.
 
-Provisioning takes some seconds, so each size is provisioned once and cached; every server works on
-a copy.
+Provisioning takes some seconds, so each size of a domain is provisioned once and cached; every
+server works on a copy. Servers of several domains may run side by side: each is a forest.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from dev.ad.company import DOMAIN, Places
 from dev.ad.serve import samba_command
 from dev.cluster.packages import DIRECTORY, missing
 from dev.cluster.places import CACHE, ROOT
@@ -27,30 +28,43 @@ from tests.support.servers import start_server, wait_for_tls, write_certificates
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 """Has Samba's modules, which no package index offers."""
-ADMIN_USER = "administrator@contoso.test"
 ADMIN_PASSWORD = "Test-Admin-Passw0rd"
-READER_USER = "svc-entrasync@contoso.test"
 READER_PASSWORD = "Test-Reader-Passw0rd"
-BASE_DN = "DC=contoso,DC=test"
+READER = "svc-entrasync"
 START_SECONDS = 60
 
 
 class SambaServer:
-    """A running domain controller of contoso.test; a context manager.
+    """A running domain controller; a context manager.
 
     Args:
         folder: an empty folder for its data.
         size: `company` (some 2,000 people) or `small`.
-        data: what `keep` kept of another server, to begin with.
+        data: what `keep` kept of another server of the same domain, to begin with.
+        domain: DNS name of its domain.
+        exchange: whether its schema knows attributes of Exchange, see dev/ad/exchange.py.
+        kerberos: whether it is a key distribution centre, too.
     """
 
-    base_dn = BASE_DN
-    bind_user = READER_USER
     bind_password = READER_PASSWORD
-    admin_user = ADMIN_USER
     admin_password = ADMIN_PASSWORD
 
-    def __init__(self, folder: Path, size: str = "small", *, data: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        size: str = "small",
+        *,
+        data: Path | None = None,
+        domain: str = DOMAIN,
+        exchange: bool = False,
+        kerberos: bool = False,
+    ) -> None:
+        self._exchange = exchange
+        self._services = "ldap kdc" if kerberos else "ldap"
+        self.domain = domain
+        self.base_dn = Places(domain).base_dn
+        self.bind_user = f"{READER}@{domain}"
+        self.admin_user = f"administrator@{domain}"
         self._folder = folder
         self._data = data
         self._size = size
@@ -59,11 +73,12 @@ class SambaServer:
         self.url = f"ldaps://{self.host}"
         authority = Authority("test CA", dt.datetime.now(dt.UTC))
         self.ca_pem = authority.certificate
-        self.pair = authority.issue([self.host, "dc1.contoso.test"])
+        self.pair = authority.issue([self.host, f"dc1.{domain}"])
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        shutil.copytree(self._data or template(self._size), self._folder, dirs_exist_ok=True)
+        data = self._data or template(self._size, self.domain, exchange=self._exchange)
+        shutil.copytree(data, self._folder, dirs_exist_ok=True)
         (self._folder / "run").mkdir(exist_ok=True)
         tls = self._folder / "tls-copy"
         tls.mkdir(mode=0o700, exist_ok=True)
@@ -81,7 +96,7 @@ class SambaServer:
 
     def start(self) -> None:
         """Starts the server and waits until it answers over TLS."""
-        command = samba_command(self._folder, self._folder / "tls-copy", self.host)
+        command = samba_command(self._folder, self._folder / "tls-copy", self.host, self._services)
         self._process = start_server(command, self._folder / "samba.out")
         try:
             wait_for_tls(
@@ -128,23 +143,25 @@ def _sockets(folder: str, names: list[str]) -> set[str]:
     return {name for name in names if (Path(folder) / name).is_socket()}
 
 
-def template(size: str) -> Path:
+def template(size: str, domain: str = DOMAIN, *, exchange: bool = False) -> Path:
     """The provisioned domain of a size, made when it is not cached."""
+    further = ["exchange"] if exchange else []
+    sort = "-".join([size, *further, domain])
     lacking = missing(DIRECTORY)
     assert not lacking, f"Install what the tests need: apt-get install {' '.join(lacking)}"
     sources = sorted((ROOT / "dev" / "ad").glob("*.py"))
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
     cache = CACHE / "samba"
     cache.mkdir(parents=True, exist_ok=True)
-    wanted = cache / f"{size}-{digest}"
-    with (cache / f"{size}.lock").open("w") as lock:
+    wanted = cache / f"{sort}-{digest}"
+    with (cache / f"{sort}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not wanted.is_dir():
-            for stale in cache.glob(f"{size}-*"):
+            for stale in cache.glob(f"{sort}-*"):
                 shutil.rmtree(stale)
-            new = cache / f".{size}.new"
+            new = cache / f".{sort}.new"
             shutil.rmtree(new, ignore_errors=True)
-            _system_python("-m", "dev.ad.provision", str(new), size)
+            _system_python("-m", "dev.ad.provision", str(new), size, domain, *further)
             new.rename(wanted)
     return wanted
 

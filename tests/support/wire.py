@@ -89,7 +89,7 @@ class Wire:
         self._number += 1
         self._outstanding[self._number] = request
         self.sent.append(kind)
-        if kind == "searchRequest":
+        if kind != "abandonRequest":
             self._pieces.append(iter(self._server(self._number)))
         return self._number
 

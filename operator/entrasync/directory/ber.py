@@ -1,4 +1,4 @@
-"""A lean decoder for the LDAP messages that answer a search, and the few encoders beside it.
+"""A lean decoder for the LDAP messages that answer us, and the few encoders beside it.
 
 ldap3 decodes every attribute several times over and stumbles over DirSync answers in which
 `member;range=1-1` and `member;range=0-0` come together. Here a message is walked once and values
@@ -18,6 +18,7 @@ from entrasync.directory.errors import MalformedAnswerError
 
 SEARCH_ENTRY = 0x64
 SEARCH_DONE = 0x65
+MODIFY_RESPONSE = 0x67
 SEARCH_REFERENCE = 0x73
 EXTENDED_RESPONSE = 0x78
 

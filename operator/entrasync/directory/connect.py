@@ -1,15 +1,21 @@
-"""Connect to the first server that can be reached, verify it, bind once."""
+"""Connect to the first server that can be reached, verify it, bind once.
+
+ldap3 connects, starts TLS and binds; what a server may send meanwhile is limited here.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
 import structlog
-from ldap3 import NONE, SAFE_SYNC, SIMPLE, Connection, Server
+from ldap3 import GSSAPI, NONE, SAFE_SYNC, SASL, SIMPLE, Connection, Server
 from ldap3.core.exceptions import LDAPStartTLSError
 
+from entrasync.directory.bounded import BoundedSocket
+from entrasync.directory.kerberos import FIELD as KEYTAB_FIELD
+from entrasync.directory.kerberos import ticket, why_no_ticket
 from entrasync.directory.link import Link, close_connection
 from entrasync.directory.locate import FIELD as DOMAIN_FIELD
 from entrasync.directory.locate import locate
@@ -17,7 +23,7 @@ from entrasync.directory.tls import VerifiedTls, not_trusted
 from entrasync.errors import BindRejectedError, ConfigurationError, TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from entrasync.directory.model import DirectoryConfig
 
@@ -67,12 +73,10 @@ def reach(config: DirectoryConfig, failures: list[str], *, find: Finder = locate
     """
     for url in config.servers:
         _check_address(url, config)
-    if not config.bind_user or not config.bind_password:
-        # a simple bind without a password succeeds as nobody (RFC 4513, 5.1.2)
-        raise _bind_rejected("The user name or the password is empty.", config)
+    credential = _credential(config)
     for url in find(config) if _is_by_name(config) else config.servers:
         try:
-            link = _connect_to(url, config)
+            link = _connect_to(url, config, credential)
         except _UnreachableError as error:
             log.info("server_unreachable", server=url, error=str(error))
             failures.append(f"{url} ({error})")
@@ -99,18 +103,38 @@ def _named_in(config: DirectoryConfig) -> str:
     return DOMAIN_FIELD if _is_by_name(config) else "spec.servers"
 
 
-def _connect_to(url: str, config: DirectoryConfig) -> Link:
+def _credential(config: DirectoryConfig) -> dict[str, Any]:
+    """Say whom to bind as, as ldap3 wants it."""
+    if config.keytab is not None:
+        return {
+            "authentication": SASL,
+            "sasl_mechanism": GSSAPI,
+            "sasl_credentials": (None, None, ticket(config)),
+        }
+    if not config.bind_user or not config.bind_password:
+        # a simple bind without a password succeeds as nobody (RFC 4513, 5.1.2)
+        raise _bind_rejected("The user name or the password is empty.", config)
+    return {
+        "authentication": SIMPLE,
+        "user": config.bind_user,
+        "password": config.bind_password,
+    }
+
+
+def _connect_to(url: str, config: DirectoryConfig, credential: Mapping[str, Any]) -> Link:
     tls = VerifiedTls(config.ca_pem, resource=config.resource)
-    connection = _build_connection(url, tls, config)
+    connection = _build_connection(url, tls, config, credential)
     try:
-        _open_with_tls(connection)
+        bounded = _open_with_tls(connection, config.receive_timeout)
         _, result, _, _ = connection.bind(read_server_info=False)
+        connection.socket = bounded.release(config.receive_timeout)
     except Exception as error:  # ldap3 stumbles over a broken answer with whatever it comes to
         close_connection(connection)
         if tls.refusal is not None:
             named_in = _named_in(config)
             raise not_trusted(tls.refusal, url, config.resource, named_in=named_in) from error
-        raise _UnreachableError(connection.last_error or str(error)) from error
+        why = why_no_ticket(error) or connection.last_error or str(error)
+        raise _UnreachableError(why) from error
     if result["result"] == _SUCCESS:
         return Link(connection, url=url, resource=config.resource)
     close_connection(connection)
@@ -122,16 +146,21 @@ def _connect_to(url: str, config: DirectoryConfig) -> Link:
     )
 
 
-def _open_with_tls(connection: Connection) -> None:
+def _open_with_tls(connection: Connection, seconds: float) -> BoundedSocket:
+    """Open a connection; until it is bound, what the server sends is limited."""
     connection.open(read_server_info=False)
+    bounded = connection.socket = BoundedSocket(connection.socket, seconds=seconds)
     if connection.server.ssl:
-        return
+        return bounded
     connection.start_tls(read_server_info=False)
     if not connection.tls_started:  # never go on to the bind in clear
         raise LDAPStartTLSError("TLS could not be started")
+    return bounded
 
 
-def _build_connection(url: str, tls: VerifiedTls, config: DirectoryConfig) -> Connection:
+def _build_connection(
+    url: str, tls: VerifiedTls, config: DirectoryConfig, credential: Mapping[str, Any]
+) -> Connection:
     server = Server(
         url,
         tls=tls,
@@ -141,9 +170,7 @@ def _build_connection(url: str, tls: VerifiedTls, config: DirectoryConfig) -> Co
     )
     return Connection(
         server,
-        user=config.bind_user,
-        password=config.bind_password,
-        authentication=SIMPLE,
+        **credential,
         client_strategy=SAFE_SYNC,
         auto_bind=False,
         auto_referrals=False,
@@ -167,10 +194,11 @@ def _check_address(url: str, config: DirectoryConfig) -> None:
 
 
 def _bind_rejected(what: str, config: DirectoryConfig) -> BindRejectedError:
+    mended = "username and password" if config.keytab is None else "the keytab"
     return BindRejectedError(
         "BindRejected",
         f"{what} No other server was asked and nothing is tried again soon, so that the account is "
-        "not locked. Mend username and password in the Secret, or unlock the account.",
+        f"not locked. Mend {mended} in the Secret, or unlock the account.",
         resource=config.resource,
-        field="spec.bindSecretRef",
+        field=KEYTAB_FIELD if config.keytab is not None else "spec.bindSecretRef",
     )

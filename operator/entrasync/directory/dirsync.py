@@ -8,6 +8,7 @@ domain controller may well go on from it: the server's own cookie says what it h
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -20,17 +21,19 @@ from entrasync.directory.controls import (
     SHOW_DELETED,
     dirsync,
 )
-from entrasync.directory.entries import Wanted, build_change
+from entrasync.directory.entries import Wanted, build_change, told_in_parts
 from entrasync.directory.errors import CookieRejectedError, MalformedAnswerError
 from entrasync.directory.link import SUBTREE, Search
 from entrasync.directory.model import ChangePage
 from entrasync.directory.position import PACKED_BYTES, Position, read_position
+from entrasync.directory.reader import ADMIN_LIMIT, NOT_NOW, TIME_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from entrasync.directory.ber import RawEntry
     from entrasync.directory.link import Answer
-    from entrasync.directory.model import Container
+    from entrasync.directory.model import Container, SourceEntry
     from entrasync.directory.reader import Reader
 
 REPLICATION_RIGHT = "ReplicationRightGranted"
@@ -45,8 +48,8 @@ _GUID_BYTES = 16
 _HEADER = len(_MAGIC) + 1 + _GUID_BYTES
 _LONG_HEADER = _HEADER + PACKED_BYTES
 
-_NOT_NOW = frozenset({3, 11, 51, 52})
-"""Time limit, admin limit, busy, unavailable: the same request may be good later."""
+_NOT_NOW = NOT_NOW | {TIME_LIMIT, ADMIN_LIMIT}
+"""The same request may be good later: what is left to tell is less than the whole directory."""
 _NEXT_TO_NOTHING = "(objectClass=domainDNS)"
 """Only the root of the domain: drains the control without reading the directory."""
 
@@ -106,6 +109,7 @@ class DirSync:
 
         Raises:
             CookieRejectedError: the cookie is not one to go on with; read everything once.
+            ReadFailedError: the server is too busy to tell.
         """
         wanted = Wanted((*attributes, IS_DELETED))
         asked = wanted.request("name", "member")
@@ -119,7 +123,7 @@ class DirSync:
                 raise self._rejected(f"the server refused it (LDAP result {answer.result.code})")
             more, inner = _continuation(answer)
             yield ChangePage(
-                entries=tuple(build_change(raw, wanted) for raw in answer.entries()),
+                entries=tuple(self._complete(raw, wanted) for raw in answer.entries()),
                 cookie=self._seal(inner, position),
                 more=more,
             )
@@ -128,16 +132,32 @@ class DirSync:
     def _flags(self) -> int:
         return OBJECT_SECURITY if self.standing[1] == OBJECT_SECURITY_ONLY else 0
 
+    def _complete(self, raw: RawEntry, wanted: Wanted) -> SourceEntry:
+        """Build an entry; lists of which only some values were told are read again, whole.
+
+        They are short and change seldom. Of what is gone meanwhile the next changes tell.
+        """
+        entry = build_change(raw, wanted)
+        names = told_in_parts(raw, wanted)
+        if not names:
+            return entry
+        held = None if entry.deleted else self._reader.attributes_of(entry.guid, names)
+        attributes = {
+            name: entry.attributes[name] for name in entry.attributes if name not in names
+        }
+        if held is not None:
+            attributes |= {name: held.get(name, ()) for name in names}
+        return replace(entry, attributes=attributes)
+
     def _ask(self, flags: int, cookie: bytes, attributes: list[str], object_filter: str) -> Answer:
-        return self._reader.link.search(
-            Search(
-                base=self._context.dn,
-                scope=SUBTREE,
-                attributes=attributes,
-                filter=object_filter,
-                controls=(dirsync(flags, cookie), SHOW_DELETED, EXTENDED_DN),
-            )
+        search = Search(
+            base=self._context.dn,
+            scope=SUBTREE,
+            attributes=attributes,
+            filter=object_filter,
+            controls=(dirsync(flags, cookie), SHOW_DELETED, EXTENDED_DN),
         )
+        return self._reader.ask(search, waits=_NOT_NOW)
 
     def _position(self) -> Position:
         return read_position(self._reader, self._invocation_id)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from entrasync.directory.errors import MalformedAnswerError
-from entrasync.directory.model import DN_ATTRIBUTES, SourceEntry
+from entrasync.directory.model import DN_ATTRIBUTES, ONE_VALUED, SourceEntry
 from entrasync.directory.values import (
     ValueRange,
     fold_description,
@@ -17,7 +17,7 @@ from entrasync.directory.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from entrasync.directory.ber import RawEntry
 
@@ -27,6 +27,7 @@ ALWAYS = ("objectGUID", "objectClass", "parentGUID", "isDeleted")
 _DN_ATTRIBUTES = frozenset(name.lower() for name in DN_ATTRIBUTES)
 _NAMING = _DN_ATTRIBUTES | {"distinguishedname"}
 """Attributes, in lower case, whose values the extended-DN control changes."""
+_ONE_VALUED = frozenset(name.lower() for name in ONE_VALUED)
 _ADDED = ValueRange(low=1, high=1)
 _REMOVED = ValueRange(low=0, high=0)
 
@@ -61,6 +62,10 @@ class Wanted:
             if key in held:
                 picked[names[key]] = _readable(key, held[key])
         return picked
+
+    def names_of(self, folded: Iterable[str]) -> list[str]:
+        """List what was asked for of these attributes, under the names it was asked by."""
+        return [self._by_folded[key] for key in folded if key in self._by_folded]
 
 
 def whole_values(raw: RawEntry) -> dict[str, tuple[bytes, ...]] | None:
@@ -101,7 +106,8 @@ def build_full(
 ) -> SourceEntry:
     """Build an entry of a full read from its complete values, by folded name."""
     is_group = b"group" in values.get("objectclass", ())
-    members = tuple(guid_of_name(value) for value in values.get("member", ()))
+    names = values.get("member", ())
+    members = tuple(guid_of_name(value) for value in names)
     return SourceEntry(
         guid=guid_of(raw),
         dn=parse_extended_name(raw.dn).dn,
@@ -109,11 +115,14 @@ def build_full(
         deleted=is_true(values.get("isdeleted", ())),
         attributes=wanted.pick(values),
         members=members if is_group else None,
+        foreign=_foreign(names),
     )
 
 
 def build_change(raw: RawEntry, wanted: Wanted) -> SourceEntry:
     """Build an entry of a DirSync answer: only what changed.
+
+    Of lists that `told_in_parts` names, its attributes hold some values only.
 
     Raises:
         MalformedAnswerError: links came otherwise than one by one; taken as a whole list they
@@ -146,7 +155,32 @@ def build_change(raw: RawEntry, wanted: Wanted) -> SourceEntry:
         attributes=wanted.pick(plain | links),
         members_added=tuple(guid_of_name(value) for value in members_added),
         members_removed=tuple(guid_of_name(value) for value in members_removed),
+        foreign=_foreign(members_added) | _foreign(members_removed),
     )
+
+
+def told_in_parts(raw: RawEntry, wanted: Wanted) -> list[str]:
+    """List what was asked for of which a DirSync answer tells some values only.
+
+    A list of links that changed comes as what was added and what was removed.
+    """
+    folded = {
+        name
+        for name, value_range in map(fold_description, raw.attributes)
+        if value_range is not None and name not in _ONE_VALUED
+    }
+    return wanted.names_of(sorted(folded))
+
+
+def _foreign(names: Iterable[bytes]) -> dict[str, bytes]:
+    """Find the foreign security principals among members; their SIDs by GUID."""
+    found: dict[str, bytes] = {}
+    for value in names:
+        if b"CN=S-1-" in value:  # a large group has next to none
+            name = parse_extended_name(value)
+            if name.is_foreign_principal and name.guid is not None and name.sid is not None:
+                found[name.guid] = name.sid
+    return found
 
 
 def _parent(values: Mapping[str, tuple[bytes, ...]]) -> str | None:

@@ -98,6 +98,8 @@ class _Pending:
     """Entries that may still come."""
     references: int = MAX_REFERENCES
     """Search references that may still come."""
+    ends: int = SEARCH_DONE
+    """Tag of the message that ends the answer."""
     size: int = 0
     """Bytes of the bodies."""
     bodies: list[bytes] = field(default_factory=list)
@@ -159,12 +161,32 @@ class Link:
             auto_escape=False,
             auto_encode=False,
         )
+        number = self._send("searchRequest", request, list(search.controls) or None)
+        self._pending[number] = _Pending(room=search.most)
+        return number
+
+    def call(self, kind: str, request: object, *, ends: int) -> Result:
+        """Ask for anything but a search, and wait for the result.
+
+        Args:
+            kind: what ldap3 calls such a request.
+            request: as ldap3 builds it.
+            ends: tag of the answer.
+
+        Raises:
+            DirectoryError: the connection was lost, or what came is no such answer. Whether the
+                server did what it was asked is not known then.
+        """
+        number = self._send(kind, request)
+        self._pending[number] = _Pending(room=0, references=0, ends=ends)
+        return self.collect(number).result
+
+    def _send(self, kind: str, request: object, controls: Sequence[Control] | None = None) -> int:
         strategy = self._connection.strategy
         with self._connected():
-            number: int = strategy.send("searchRequest", request, list(search.controls) or None)
+            number: int = strategy.send(kind, request, controls)
         # ldap3 keeps requests until it has read their answer, which it never will
         strategy._outstanding.pop(number, None)  # noqa: SLF001  - no public way
-        self._pending[number] = _Pending(room=search.most)
         return number
 
     def advance(self, number: int, size: int = MAX_ANSWER) -> bool:
@@ -247,20 +269,20 @@ class Link:
         pending = self._pending.get(message.message_id)
         if pending is None or pending.done is not None:
             self._sort_unexpected(message)
+        elif message.operation == pending.ends:
+            pending.done = message
         elif message.operation == SEARCH_ENTRY:
             pending.room -= 1
             pending.size += len(message.body)
             pending.bodies.append(message.body)
             if pending.room < 0 or pending.size >= MAX_ANSWER:
                 raise MalformedAnswerError("The server sent more than it was asked for.")
-        elif message.operation == SEARCH_DONE:
-            pending.done = message
         elif message.operation == SEARCH_REFERENCE:  # other naming contexts: never followed
             pending.references -= 1
             if pending.references < 0:
                 raise MalformedAnswerError("The server sent references without end.")
         else:
-            raise MalformedAnswerError("The server answered a search with something else.")
+            raise MalformedAnswerError("The server answered a question of another kind.")
 
     def _sort_unexpected(self, message: Message) -> None:
         if message.message_id == 0 and message.operation == EXTENDED_RESPONSE:

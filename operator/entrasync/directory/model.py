@@ -8,6 +8,7 @@ they name: a DN changes with every rename, a GUID never does.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,6 +26,12 @@ DN_ATTRIBUTES = frozenset(
         "managedObjects",
         "manager",
         "memberOf",
+        "msExchBypassModerationLink",
+        "msExchCoManagedByLink",
+        "msExchDelegateListLink",
+        "msExchModeratedByLink",
+        "msExchTeamMailboxOwners",
+        "msExchTeamMailboxSharePointLinkedBy",
         "owner",
         "publicDelegates",
         "secretary",
@@ -33,6 +40,9 @@ DN_ATTRIBUTES = frozenset(
     }
 )
 """Attributes that name other objects; each value is given as the GUID of that object, in ASCII."""
+
+ONE_VALUED = frozenset({"altRecipient", "assistant", "managedBy", "manager"})
+"""Those of `DN_ATTRIBUTES` that hold one value at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +55,7 @@ class DirectoryConfig:
     base_dn: str | None
     """Where to read; `None` is the server's default naming context."""
     bind_user: str
-    """A UPN, `DOMAIN\\name` or DN."""
+    """A UPN, `DOMAIN\\name` or DN; empty with a `keytab`."""
     bind_password: str = field(repr=False)
     ca_pem: str | None
     """The CAs to trust, PEM; `None` trusts those of the system."""
@@ -53,6 +63,10 @@ class DirectoryConfig:
     """Start TLS on `ldap://` connections before the bind; ignored for `ldaps://`."""
     domain: str | None = None
     """DNS name of a domain whose controllers are found by DNS; used when `servers` is empty."""
+    keytab: Path | None = None
+    """Bind by Kerberos with the key in this file, instead of `bind_user` and `bind_password`."""
+    principal: str = ""
+    """Whose key it is, as `reader@CONTOSO.TEST`."""
     resource: str = "ActiveDirectory/contoso"
     """`Kind/name` that errors point at."""
     connect_timeout: float = 10
@@ -100,13 +114,17 @@ class SourceEntry:
     """A tombstone."""
     attributes: Mapping[str, tuple[bytes, ...]]
     """By name exactly as requested. In a change, an empty tuple says that the attribute was
-    cleared; a name that is absent was not returned: it is unset (full read) or unchanged."""
+    cleared; a name that is absent was not returned: it is unset (full read) or unchanged. Lists
+    come whole, in changes too."""
     members: tuple[str, ...] | None = None
     """GUIDs of all members of a group, on full reads; `None` for what is no group."""
     members_added: tuple[str, ...] = ()
     """GUIDs, in changes only."""
     members_removed: tuple[str, ...] = ()
     """GUIDs, in changes only."""
+    foreign: Mapping[str, bytes] = field(default_factory=dict)
+    """SIDs of those members that are foreign security principals, by their GUID; the members that
+    came or left, in changes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

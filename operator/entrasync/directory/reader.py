@@ -20,15 +20,15 @@ from entrasync.directory.controls import (
     SHOW_RECYCLED,
     paged_results,
 )
-from entrasync.directory.entries import build_full, guid_of, held_values, whole_values
+from entrasync.directory.entries import Wanted, build_full, guid_of, held_values, whole_values
 from entrasync.directory.errors import MalformedAnswerError, ReadFailedError
 from entrasync.directory.link import BASE, Search
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from entrasync.directory.ber import RawEntry
-    from entrasync.directory.entries import Held, Wanted
+    from entrasync.directory.entries import Held
     from entrasync.directory.link import Answer, Link
     from entrasync.directory.model import SourceEntry
 
@@ -45,9 +45,10 @@ UNAVAILABLE = 52
 
 _RESTARTS = 5
 """How often a list of values that changes while it is read is begun anew."""
-_PAUSES = (0.5, 1, 2, 4, 8)
+PAUSES = (0.5, 1, 2, 4, 8)
 """Seconds to wait before a busy server is asked again."""
-_NOT_NOW = frozenset({BUSY, UNAVAILABLE})
+NOT_NOW = frozenset({BUSY, UNAVAILABLE})
+"""The same request may be good in some seconds."""
 _HELD = 1 << 24
 """Bytes of a page that are held while it arrives, 16 MiB. Usual pages of 1,000 entries take less
 than one; a page of large groups is passed on in pieces."""
@@ -97,19 +98,28 @@ class Reader:
             resource=self.link.resource,
         )
 
+    def ask(self, search: Search, *, waits: frozenset[int] = NOT_NOW) -> Answer:
+        """Search, again while the server has no time for it, for some seconds.
+
+        Args:
+            search: what to ask for.
+            waits: results that may be another one soon.
+        """
+        answer = self.link.search(search)
+        for seconds in PAUSES:
+            if answer.result.code not in waits:
+                break
+            self._pause(seconds)
+            answer = self.link.search(search)
+        return answer
+
     def one(self, search: Search, *, absent: frozenset[int] = frozenset()) -> RawEntry | None:
         """Read a single entry; `None` when there is none or the result is one of `absent`.
 
         Raises:
             ReadFailedError: any other result than success.
         """
-        search = replace(search, scope=BASE, most=1)
-        answer = self.link.search(search)
-        for seconds in _PAUSES:
-            if answer.result.code not in _NOT_NOW:
-                break
-            self._pause(seconds)
-            answer = self.link.search(search)
+        answer = self.ask(replace(search, scope=BASE, most=1))
         if answer.result.code in absent:
             return None
         if answer.result.code:
@@ -127,7 +137,7 @@ class Reader:
                 what came is no answer to the question. What was given until then is not the whole.
         """
         cookie = b""
-        pauses = iter(_PAUSES)
+        pauses = iter(PAUSES)
         empty = 0
         number: int | None = self._start_page(search, cookie)
         try:
@@ -139,7 +149,7 @@ class Reader:
                 answer = self.link.collect(number)
                 number = None
                 if answer.result.code:
-                    seconds = next(pauses, None) if answer.result.code in _NOT_NOW else None
+                    seconds = next(pauses, None) if answer.result.code in NOT_NOW else None
                     if seconds is None or answer.bodies or not fresh:
                         raise self.failed(answer, "a search")
                     self._pause(seconds)
@@ -150,7 +160,7 @@ class Reader:
                     raise MalformedAnswerError("The server sent empty pages without end.")
                 if PAGED_RESULTS not in answer.controls:
                     raise MalformedAnswerError("The server did not say whether a page is the last.")
-                pauses = iter(_PAUSES)
+                pauses = iter(PAUSES)
                 cookie = decode_paged_value(answer.controls[PAGED_RESULTS])
                 number = self._start_page(search, cookie) if cookie else None
                 yield from answer.entries()
@@ -168,6 +178,24 @@ class Reader:
         )
         raw = self.one(search, absent=frozenset({NO_SUCH_OBJECT, REFERRAL}))
         return None if raw is None else self.complete(raw, wanted)
+
+    def attributes_of(
+        self, guid: str, names: Sequence[str]
+    ) -> Mapping[str, tuple[bytes, ...]] | None:
+        """Read attributes of a living object, with all their values.
+
+        Returns:
+            What is set, by name as given; `None` when the object is gone, or not to be seen.
+        """
+        wanted = Wanted(names)
+        search = Search(
+            base=f"<GUID={guid}>",
+            scope=BASE,
+            attributes=wanted.request(),
+            controls=(EXTENDED_DN,),
+        )
+        raw = self.one(search, absent=frozenset({NO_SUCH_OBJECT, REFERRAL}))
+        return None if raw is None else self.complete(raw, wanted).attributes
 
     def complete(self, raw: RawEntry, wanted: Wanted) -> SourceEntry:
         """Build an entry, reading on where the server gave only the first values."""
@@ -205,7 +233,7 @@ class Reader:
             first = self._read_range(guid, name, 0)
         raise ReadFailedError(
             0,
-            "A group changed again and again while its members were read. It is tried again.",
+            "A list changed again and again while it was read. It is tried again.",
             resource=self.link.resource,
         )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from entrasync.directory.link import SUBTREE, Search
 from entrasync.directory.reader import Reader
-from entrasync.directory.values import escape_filter, is_true
+from entrasync.directory.values import escape_filter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 _ASKED = (
     "lDAPDisplayName",
     "attributeSyntax",
-    "isSingleValued",
     "linkID",
     "searchFlags",
     "systemFlags",
@@ -37,7 +36,7 @@ class SchemaAttribute:
     """Its values are distinguished names."""
     followed: bool
     """A change of it is told with the object that has it, as a whole: not so of what the server
-    makes up, keeps to itself, derives from links, or tells value by value."""
+    makes up, keeps to itself, or derives from links, nor of members, which come and leave."""
     confidential: bool
     """Readable only with a right of its own."""
 
@@ -104,12 +103,11 @@ def _either(attribute: SchemaAttribute) -> str:
 
 def _attribute(raw: RawEntry) -> SchemaAttribute:
     flags = _number(raw, "systemFlags")
-    link = _number(raw, "linkID")
-    single = is_true(raw.attributes.get("isSingleValued", ()))
+    name = _first(raw, "lDAPDisplayName").decode("utf-8", "replace")
     # links with an even number are written, the odd one after it is derived
-    told_whole = link == 0 or (link % 2 == 0 and single)
+    told_whole = not _number(raw, "linkID") % 2 and name.lower() != "member"
     return SchemaAttribute(
-        name=_first(raw, "lDAPDisplayName").decode("utf-8", "replace"),
+        name=name,
         names_objects=_first(raw, "attributeSyntax") in _NAME_SYNTAXES,
         followed=told_whole and not flags & (_NOT_REPLICATED | _CONSTRUCTED),
         confidential=bool(_number(raw, "searchFlags") & _CONFIDENTIAL),

@@ -1,4 +1,4 @@
-"""The one door to Active Directory: a session that reads, and never writes."""
+"""The one door for reading Active Directory: a session, which never writes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from entrasync.directory.errors import MalformedAnswerError, ReadFailedError
 from entrasync.directory.link import BASE, ONE_LEVEL, SUBTREE, Search
 from entrasync.directory.locate import locate
 from entrasync.directory.model import Container, RootInfo
-from entrasync.directory.reader import INVALID_DN, NO_SUCH_OBJECT, REFERRAL, Reader
+from entrasync.directory.reader import INVALID_DN, NO_SUCH_OBJECT, NOT_NOW, REFERRAL, Reader
 from entrasync.directory.schema import read_schema, unreadable
 from entrasync.directory.values import (
     FUNCTIONAL_LEVELS,
@@ -24,6 +24,7 @@ from entrasync.directory.values import (
     naming_context_of,
     parse_extended_name,
 )
+from entrasync.directory.writer import may_stamp
 from entrasync.errors import ConfigurationError, TransientError
 
 if TYPE_CHECKING:
@@ -170,8 +171,8 @@ class DirectorySession:
         """Read what changed in the whole naming context since `cookie`, tombstones included.
 
         Entries hold what changed only, or are whole, with `()` for what is not set. Children of a
-        renamed or moved container do not come with it. Of the attributes of `DN_ATTRIBUTES` only
-        such with a single value may be asked for.
+        renamed or moved container do not come with it. Of the lists only `member` is told by what
+        came and left; others are given whole.
 
         Beside what was asked for, by DirSync `isDeleted` comes, empty, with what was deleted and
         restored, and by uSNChanged `memberOf` with everything.
@@ -204,9 +205,15 @@ class DirectorySession:
             if next(Reader(self._link, page_size=1).pages(search), None) is not None:
                 return True
             container = self._reader.one(search, absent=_NOT_THERE)
-        except ReadFailedError:
+        except ReadFailedError as error:
+            if error.code in NOT_NOW:
+                raise
             return False
         return container is not None and "objectGUID" in container.attributes
+
+    def can_stamp(self) -> bool:
+        """Say whether the account may write anchors of users; `granting_command` grants it."""
+        return may_stamp(Reader(self._link, page_size=1), self.root.base_dn)
 
     @property
     def naming_context(self) -> str:

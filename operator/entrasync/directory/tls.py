@@ -12,6 +12,7 @@ from typing import Any
 from ldap3 import Tls
 from typing_extensions import override
 
+from entrasync.directory.bounded import BoundedSocket
 from entrasync.errors import ConfigurationError
 
 _NAME_MISMATCH = frozenset({62, 64})
@@ -36,9 +37,14 @@ class VerifiedTls(Tls):
 
     @override
     def wrap_socket(self, connection: Any, do_handshake: bool = False) -> None:
-        host = connection.server.host
+        def wrapped(plain: Any) -> ssl.SSLSocket:
+            return self._context.wrap_socket(plain, server_hostname=connection.server.host)
+
         try:
-            connection.socket = self._context.wrap_socket(connection.socket, server_hostname=host)
+            if isinstance(connection.socket, BoundedSocket):  # StartTLS
+                connection.socket.wrap(wrapped)
+            else:
+                connection.socket = wrapped(connection.socket)
         except ssl.SSLCertVerificationError as error:
             self.refusal = error  # ldap3 turns it into an exception that no longer says why
             raise

@@ -47,6 +47,7 @@ _GENERALIZED_TIME = re.compile(
 _SID_HEADER = 8
 _SID_REVISION = 1
 _SID_MOST_PARTS = 15
+_SID_TEXT = re.compile(r"S-1-(0x[0-9A-F]{1,12}|[0-9]{1,15})((?:-[0-9]{1,10})*)", re.IGNORECASE)
 _ESCAPED = re.compile(r"(?:\\[0-9A-Fa-f]{2})+|\\.", re.DOTALL)
 _COMMA = re.compile(r"\\.|,", re.DOTALL)
 _SPECIAL = re.compile(r'["+,;<>=\\\0\n\r]|^[ #]| $')
@@ -58,6 +59,15 @@ class ExtendedName:
 
     guid: str | None
     dn: str
+    sid: bytes | None = None
+
+    @property
+    def is_foreign_principal(self) -> bool:
+        """Whether it stands for somebody of another forest, or for a well-known principal.
+
+        Such an object is called by the SID it stands for, wherever it lies.
+        """
+        return self.sid is not None and self.sid == sid_from_text(self.dn.partition(",")[0][3:])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +93,13 @@ def guid_from_bytes(value: bytes) -> str:
 
 
 def parse_extended_name(value: bytes) -> ExtendedName:
-    """Take `<GUID=...>;<SID=...>;CN=...` apart; a plain DN has no GUID.
+    """Take `<GUID=...>;<SID=...>;CN=...` apart; a plain DN has neither.
 
     Raises:
         MalformedAnswerError: it starts like an extended name and is none.
     """
     guid: str | None = None
+    sid: bytes | None = None
     while value.startswith(b"<"):
         part, closed, rest = value[1:].partition(b">")
         if not closed or (rest and not rest.startswith(b";")):
@@ -96,9 +107,11 @@ def parse_extended_name(value: bytes) -> ExtendedName:
         name, _, text = part.partition(b"=")
         if name.upper() == b"GUID":
             guid = _guid_from_text(text)
+        elif name.upper() == b"SID":
+            sid = _sid_of_name(text)
         value = rest[1:]
     try:
-        return ExtendedName(guid=guid, dn=value.decode("utf-8"))
+        return ExtendedName(guid=guid, dn=value.decode("utf-8"), sid=sid)
     except UnicodeDecodeError as error:
         raise MalformedAnswerError("The server sent a DN that is not UTF-8.") from error
 
@@ -231,6 +244,19 @@ def sid_from_bytes(value: bytes) -> str | None:
     return "-".join(["S", str(_SID_REVISION), first, *map(str, parts)])
 
 
+def sid_from_text(text: str) -> bytes | None:
+    """Give the bytes of a SID written as `S-1-5-21-...`; `None` when it is none."""
+    match = _SID_TEXT.fullmatch(text)
+    if match is None:
+        return None
+    authority, rest = int(match[1], 0 if match[1][:2].lower() == "0x" else 10), match[2]
+    parts = [int(part) for part in rest.split("-")[1:]]
+    if authority >> 48 or len(parts) > _SID_MOST_PARTS or any(part >> 32 for part in parts):
+        return None
+    header = bytes((_SID_REVISION, len(parts))) + authority.to_bytes(6, "big")
+    return header + struct.pack(f"<{len(parts)}I", *parts)
+
+
 def split_name(dn: str) -> list[str]:
     """Split a DN into its components, the innermost first; escapes are kept as they are."""
     commas = [match.start() for match in _COMMA.finditer(dn) if match.group() == ","]
@@ -290,6 +316,15 @@ def naming_context_of(dn: str, naming_contexts: tuple[str, ...]) -> str | None:
 def escape_filter(value: str) -> str:
     """Escape a value for a search filter (RFC 4515)."""
     return "".join(f"\\{ord(char):02x}" if char in "\\*()\0" else char for char in value)
+
+
+def _sid_of_name(text: bytes) -> bytes | None:
+    """Read a SID of an extended DN: as people write it, or its bytes as hexadecimal digits."""
+    try:
+        written = text.decode("ascii")
+        return sid_from_text(written) or bytes.fromhex(written)
+    except ValueError:
+        return None
 
 
 def _guid_from_text(text: bytes) -> str:

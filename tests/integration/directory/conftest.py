@@ -13,10 +13,15 @@ import pytest
 
 from entrasync.directory.model import DirectoryConfig
 from entrasync.directory.session import DirectorySession, open_session
+from tests.support.front import NO_DIRSYNC, fronting
+from tests.support.hand import Hand
 from tests.support.samba import SambaServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+STAFF = "OU=Staff,OU=Contoso,DC=contoso,DC=test"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +82,18 @@ class Sessions:
         return self._stack.enter_context(session)
 
 
+class People:
+    """Adds people and groups under names nobody else has."""
+
+    def __init__(self, hand: Hand) -> None:
+        self._hand = hand
+        self.mark = uuid4().hex[:6]
+
+    def add(self, name: str, kind: str = "user", **attributes: Any) -> str:
+        full = f"{name}{self.mark}"
+        return self._hand.add(f"CN={full},{STAFF}", kind, sAMAccountName=full, **attributes)
+
+
 def config_of(server: SambaServer) -> DirectoryConfig:
     """Read as the service account: it may replicate changes and list tombstones, no more."""
     return DirectoryConfig(
@@ -135,3 +152,34 @@ def sessions(domain: Domain) -> Iterator[Sessions]:
 @pytest.fixture
 def session(sessions: Sessions) -> DirectorySession:
     return sessions()
+
+
+@pytest.fixture(scope="session")
+def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SambaServer]:
+    """Start a directory in which Exchange was prepared, to be changed."""
+    with SambaServer(tmp_path_factory.mktemp("ad") / "exchange", exchange=True) as server:
+        yield server
+
+
+@pytest.fixture
+def hand(exchange: SambaServer) -> Iterator[Hand]:
+    with Hand(exchange) as hand:
+        yield hand
+
+
+@pytest.fixture
+def people(hand: Hand) -> People:
+    return People(hand)
+
+
+@pytest.fixture(params=["DirSync", "UsnChanged"])
+def either(
+    request: pytest.FixtureRequest, exchange: SambaServer, sessions: Sessions
+) -> Iterator[DirectorySession]:
+    """Read changes of that directory by one method, and by the other."""
+    config = config_of(exchange)
+    if request.param == "DirSync":
+        yield sessions(config)
+        return
+    with fronting(exchange, [NO_DIRSYNC]) as front:
+        yield sessions(config, servers=(front.url,))

@@ -241,3 +241,31 @@ def test_a_read_does_not_outlive_its_session(sessions: Sessions, place: Place) -
     session.close()
     with pytest.raises(TransientError):
         list(reading)
+
+
+@pytest.mark.parametrize("reads", ["all", "changes"])
+def test_what_was_cut_goes_on_at_the_next_server(
+    domain: Domain, sessions: Sessions, place: Place, reads: str
+) -> None:
+    target = (domain.host, port_of(domain.service.servers[0]))
+    with forwarding(domain.host, target) as forwarder:
+        both = (through(domain, forwarder), domain.service.servers[0])
+        session = sessions(servers=both, page_size=1)
+        assert session.root.server == both[0]
+        cookie = session.current_cookie()
+        dn = place.add("user", "cut")
+        reading: Iterator[object] = (
+            session.read_all(place.dn, ("cn",))
+            if reads == "all"
+            else session.changes(cookie, ("cn",))
+        )
+        if reads == "all":
+            next(reading)
+        forwarder.cut()
+        with pytest.raises(TransientError) as caught:
+            list(reading)
+        assert caught.value.reason == "ServerUnreachable"
+    session = sessions(servers=both)
+    assert session.root.server == both[1]
+    (page,) = session.changes(cookie, ("cn",))
+    assert [entry.dn for entry in page.entries] == [dn]

@@ -12,9 +12,11 @@ from entrasync.directory.entries import (
     build_change,
     build_full,
     held_values,
+    told_in_parts,
     whole_values,
 )
 from entrasync.directory.errors import MalformedAnswerError
+from entrasync.directory.values import sid_from_text
 
 SELF = UUID("11111111-2222-3333-4444-555555555555")
 PARENT = UUID("99999999-2222-3333-4444-555555555555")
@@ -71,6 +73,55 @@ def test_a_manager_is_named_by_guid_whichever_way_the_link_changed() -> None:
     assert build_change(entry(**old), wanted).attributes == {"manager": ()}
 
 
+@pytest.mark.parametrize(
+    ("told", "parts"),
+    [
+        (["authOrig;range=1-1"], ["authOrig"]),
+        (["AUTHORIG;range=0-0"], ["authOrig"]),
+        (["publicDelegates;range=0-0", "publicDelegates;range=1-1"], ["publicDelegates"]),
+        (["authOrig;range=1-1", "publicDelegates;range=1-1"], ["authOrig", "publicDelegates"]),
+        (["secretary"], []),
+        (["manager;range=1-1"], []),
+        (["member;range=1-1"], []),
+        (["unauthOrig;range=1-1"], []),
+    ],
+)
+def test_lists_told_value_by_value_are_found(told: list[str], parts: list[str]) -> None:
+    wanted = Wanted(["mail", "manager", "authOrig", "publicDelegates", "secretary"])
+    raw = entry(**{description: [name(FIRST)] for description in told})
+    assert told_in_parts(raw, wanted) == parts
+
+
+def principal(guid: str, sid: str) -> bytes:
+    return f"<GUID={guid}>;<SID={sid}>;CN={sid},CN=ForeignSecurityPrincipals,DC=x".encode()
+
+
+def test_foreign_principals_are_told_with_their_sids() -> None:
+    sid, everyone = "S-1-5-21-11-22-33-1107", "S-1-1-0"
+    members = (name(FIRST), principal(SECOND, sid))
+    group = {"objectclass": (b"group",), "member": members}
+    full = build_full(entry(), group, Wanted([]))
+    assert full.members == (FIRST, SECOND)
+    assert full.foreign == {SECOND: sid_from_text(sid)}
+    raw = entry(
+        **{
+            "member;range=1-1": [principal(FIRST, everyone)],
+            "member;range=0-0": [principal(SECOND, sid)],
+        }
+    )
+    change = build_change(raw, Wanted([]))
+    assert change.foreign == {FIRST: sid_from_text(everyone), SECOND: sid_from_text(sid)}
+
+
+def test_a_member_of_another_domain_is_a_member_like_others() -> None:
+    other = f"<GUID={FIRST}>;<SID=S-1-5-21-9-9-9-1104>;CN=Zoë,OU=Staff,DC=emea,DC=contoso,DC=test"
+    group = {"objectclass": (b"group",), "member": (other.encode(),)}
+    full = build_full(entry(), group, Wanted([]))
+    assert (full.members, full.foreign) == ((FIRST,), {})
+    change = build_change(entry(**{"member;range=1-1": [other.encode()]}), Wanted([]))
+    assert (change.members_added, change.foreign) == ((FIRST,), {})
+
+
 def test_tombstones_and_moves_are_told() -> None:
     raw = entry(isDeleted=[b"TRUE"], parentGUID=[PARENT.bytes_le])
     change = build_change(raw, Wanted([]))
@@ -89,6 +140,30 @@ def test_the_dn_attribute_is_given_without_its_guid() -> None:
     values = {"distinguishedname": (name(FIRST),)}
     full = build_full(entry(), values, Wanted(["distinguishedName"]))
     assert full.attributes == {"distinguishedName": ("CN=Zoë,DC=contoso,DC=test".encode(),)}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"\0",
+        b"",
+        b"\xff\xfe",
+        bytes(range(256)),
+        b"\xff\xd8\xff\xe0" * 1000,
+        SELF.bytes_le,
+        b"<GUID=none of this is read>",
+        b"TRUE",
+        "Zoë \U0001f600".encode(),
+        b"line\r\nbreak",
+    ],
+)
+def test_binary_values_stay_what_they_are(value: bytes) -> None:
+    wanted = Wanted(["thumbnailPhoto"])
+    full = build_full(entry(), {"thumbnailphoto": (value, value)}, wanted)
+    assert full.attributes == {"thumbnailPhoto": (value, value)}
+    for description in ("thumbnailPhoto", "thumbnailPhoto;binary"):
+        change = build_change(entry(**{description: [value]}), wanted)
+        assert change.attributes == {"thumbnailPhoto": (value,)}
 
 
 def test_the_range_counts_beside_an_empty_attribute() -> None:

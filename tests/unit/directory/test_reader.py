@@ -28,7 +28,9 @@ from entrasync.directory.reader import Reader
 from tests.support.wire import entry_body
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from entrasync.directory.model import SourceEntry
 
 ROOT_GUID = "11111111-2222-3333-4444-555555555555"
 
@@ -181,6 +183,14 @@ def test_a_single_read_waits_for_a_busy_server_too() -> None:
         reader_of(ScriptedLink(*[answer(51)] * 6)).one(SEARCH)
 
 
+def test_what_another_server_has_is_not_there_and_no_referral_is_followed() -> None:
+    link = ScriptedLink(answer(10), answer(10))
+
+    assert reader_of(link).by_guid(ROOT_GUID, Wanted(("mail",))) is None
+    assert reader_of(link).attributes_of(ROOT_GUID, ("mail",)) is None
+    assert len(link.searches) == 2
+
+
 def test_a_server_that_does_not_answer_the_page_control_fails_the_read() -> None:
     with pytest.raises(MalformedAnswerError):
         read(page(b"1"), answer(bodies=2))
@@ -220,10 +230,12 @@ def test_a_list_that_changes_while_it_is_read_is_begun_anew() -> None:
     assert entry.members == tuple(name[6:42].decode() for name in names[1:])
 
 
-def dirsync_of(*answers: Answer, offered: bool = True) -> tuple[DirSync, ScriptedLink]:
+def dirsync_of(
+    *answers: Answer, offered: bool = True, pauses: list[float] | None = None
+) -> tuple[DirSync, ScriptedLink]:
     link = ScriptedLink(*answers)
     root = Container(guid=ROOT_GUID, dn="DC=contoso,DC=test")
-    sync = DirSync(reader_of(link), context=root, invocation_id=None, offered=offered)
+    sync = DirSync(reader_of(link, pauses), context=root, invocation_id=None, offered=offered)
     return sync, link
 
 
@@ -246,7 +258,11 @@ def test_the_control_may_be_missing_or_refused() -> None:
 @pytest.mark.parametrize("code", [3, 11, 51, 52])
 def test_a_busy_server_is_not_taken_for_one_that_refuses(code: int) -> None:
     with pytest.raises(ReadFailedError):
-        _ = dirsync_of(answer(50), answer(code))[0].standing
+        _ = dirsync_of(answer(50), *[answer(code)] * 6)[0].standing
+    assert dirsync_of(answer(50), answer(code), changes(b"x"))[0].standing == (
+        True,
+        "ObjectSecurity",
+    )
 
 
 def test_a_cookie_of_now_is_drained_to_the_end() -> None:
@@ -270,9 +286,73 @@ def test_changes_come_page_by_page_each_with_its_cookie() -> None:
 def test_a_refusal_is_of_the_cookie_unless_the_server_is_busy(
     code: int, error: type[Exception]
 ) -> None:
-    sync, _ = dirsync_of(changes(b"x"), changes(b"a"), changes(b"", code=code))
+    sync, _ = dirsync_of(changes(b"x"), changes(b"a"), *[changes(b"", code=code)] * 6)
     with pytest.raises(error):
         list(sync.changes(sync.current_cookie(), ["mail"], "(objectClass=user)"))
+
+
+@pytest.mark.parametrize("code", [3, 11, 51, 52])
+def test_changes_are_asked_for_again_while_the_server_is_busy(code: int) -> None:
+    busy = changes(b"", code=code)
+    pauses: list[float] = []
+    told = (changes(b"x"), busy, changes(b"a"), busy, busy, changes(b"b"))
+    sync, link = dirsync_of(*told, pauses=pauses)
+    (page,) = sync.changes(sync.current_cookie(), ["mail"], "(objectClass=user)")
+    assert page.cookie.endswith(b"b")
+    assert pauses == [0.5, 0.5, 1]
+    assert link.searches[3] == link.searches[4] == link.searches[5]
+
+
+LISTED = b"<GUID=aaaaaaaa-0000-0000-0000-00000000000%d>;CN=x"
+
+
+def listed(held: Mapping[str, Sequence[bytes]], *, dirsync: bool = True) -> Answer:
+    body = entry_body(LISTED % 0, held)
+    return replace(changes(b"c") if dirsync else answer(), bodies=(body,))
+
+
+def one_change(*answers: Answer) -> tuple[SourceEntry, ScriptedLink]:
+    sync, link = dirsync_of(changes(b"x"), changes(b"a"), *answers)
+    asked = ["mail", "authOrig", "publicDelegates"]
+    (page,) = sync.changes(sync.current_cookie(), asked, "(objectClass=user)")
+    return page.entries[0], link
+
+
+def test_a_list_told_in_parts_is_read_again_whole() -> None:
+    told = listed({"mail": [b"m"], "authOrig;range=1-1": [LISTED % 1]})
+    whole = listed({"authOrig": [LISTED % 1, LISTED % 2]}, dirsync=False)
+    entry, link = one_change(told, whole)
+    first, second = ((LISTED % number)[6:42] for number in (1, 2))
+    assert entry.attributes == {"mail": (b"m",), "authOrig": (first, second)}
+    asked = link.searches[-1]
+    assert asked.base == "<GUID=aaaaaaaa-0000-0000-0000-000000000000>"
+    assert "member" not in ",".join(asked.attributes)
+
+
+def test_a_list_is_read_to_its_last_value_when_it_comes_in_ranges() -> None:
+    told = listed({"authOrig;range=0-0": [LISTED % 9], "publicDelegates;range=1-1": [LISTED % 1]})
+    start = listed({"authOrig": [], "authOrig;range=0-1": [LISTED % 1, LISTED % 2]}, dirsync=False)
+    end = listed({"authOrig;range=1-*": [LISTED % 2, LISTED % 3]}, dirsync=False)
+    entry, _ = one_change(told, start, end)
+    assert len(entry.attributes["authOrig"]) == 3
+    assert entry.attributes["publicDelegates"] == ()  # gone again meanwhile
+
+
+@pytest.mark.parametrize("found", [answer(32), answer(10), answer()])
+def test_a_list_of_what_is_gone_meanwhile_is_not_told(found: Answer) -> None:
+    entry, _ = one_change(listed({"mail": [b"m"], "authOrig;range=0-0": [LISTED % 1]}), found)
+    assert entry.attributes == {"mail": (b"m",)}
+
+
+def test_no_list_of_a_tombstone_is_read() -> None:
+    entry, _ = one_change(listed({"isDeleted": [b"TRUE"], "authOrig;range=0-0": [LISTED % 1]}))
+    assert entry.deleted
+    assert entry.attributes == {"isDeleted": (b"TRUE",)}
+
+
+def test_a_list_that_cannot_be_read_fails_the_read() -> None:
+    with pytest.raises(ReadFailedError):
+        one_change(listed({"authOrig;range=1-1": [LISTED % 1]}), answer(50))
 
 
 @pytest.mark.parametrize("last", [answer(), changes(b"")])

@@ -85,9 +85,8 @@ def test_where_nobody_is_nothing_is_hidden() -> None:
         ({"systemFlags": b"16"}, (False, True, False)),
         ({"systemFlags": b"17"}, (False, False, False)),  # not replicated
         ({"systemFlags": b"134217748"}, (False, False, False)),  # constructed
-        ({"linkID": b"42", "isSingleValued": b"TRUE"}, (False, True, False)),
-        ({"linkID": b"2", "isSingleValued": b"FALSE"}, (False, False, False)),
-        ({"linkID": b"43", "isSingleValued": b"TRUE"}, (False, False, False)),  # the other end
+        ({"linkID": b"42"}, (False, True, False)),  # lists of links are told whole
+        ({"linkID": b"43"}, (False, False, False)),  # the other end
     ],
 )
 def test_what_the_schema_says(told: dict[str, bytes], expected: tuple[bool, bool, bool]) -> None:
@@ -101,3 +100,9 @@ def test_what_the_schema_says(told: dict[str, bytes], expected: tuple[bool, bool
     assert (found.names_objects, found.followed, found.confidential) == expected
     assert found.name == "someName"
     assert read_schema(cast("Reader", Server(raw)), "CN=Schema", ()) == {}
+
+
+def test_members_are_told_one_by_one() -> None:
+    raw = RawEntry(dn=b"CN=Member", attributes={"lDAPDisplayName": (b"member",), "linkID": (b"2",)})
+    found = read_schema(cast("Reader", Server(raw)), "CN=Schema", ("member",))["member"]
+    assert not found.followed

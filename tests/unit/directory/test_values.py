@@ -28,6 +28,7 @@ from entrasync.directory.values import (
     naming_context_of,
     parse_extended_name,
     sid_from_bytes,
+    sid_from_text,
     split_description,
     split_name,
     text_from_bytes,
@@ -42,9 +43,11 @@ def test_the_guid_and_the_dn_come_apart(
     *, guid: UUID, dn: str, with_sid: bool, hexadecimal: bool
 ) -> None:
     text = guid.bytes_le.hex() if hexadecimal else str(guid).upper()
-    sid = "<SID=S-1-5-21-1-2-3-1104>;" if with_sid else ""
+    value = sid_from_text("S-1-5-21-1-2-3-1104") if with_sid else None
+    written = value.hex() if value and hexadecimal else "S-1-5-21-1-2-3-1104"
+    sid = f"<SID={written}>;" if value else ""
     name = parse_extended_name(f"<GUID={text}>;{sid}{dn}".encode())
-    assert name == ExtendedName(guid=str(guid), dn=dn)
+    assert name == ExtendedName(guid=str(guid), dn=dn, sid=value)
 
 
 @given(dns)
@@ -64,6 +67,29 @@ def test_a_name_in_which_separators_stand_is_kept() -> None:
 def test_a_broken_name_is_refused(value: bytes) -> None:
     with pytest.raises(MalformedAnswerError):
         parse_extended_name(value)
+
+
+FOREIGN = "S-1-5-21-11-22-33-1107"
+
+
+@pytest.mark.parametrize(
+    ("name", "foreign"),
+    [
+        (f"<SID={FOREIGN}>;CN={FOREIGN},CN=ForeignSecurityPrincipals,DC=contoso,DC=test", True),
+        (f"<SID={FOREIGN}>;CN={FOREIGN},OU=Elsewhere,DC=contoso,DC=test", True),
+        ("<SID=S-1-5-11>;CN=S-1-5-11,CN=ForeignSecurityPrincipals,DC=contoso,DC=test", True),
+        ("<SID=S-1-1-0>;CN=S-1-1-0,CN=ForeignSecurityPrincipals,DC=contoso,DC=test", True),
+        # somebody of the own domain who is called like a SID
+        (f"<SID=S-1-5-21-1-2-3-1104>;CN={FOREIGN},CN=Users,DC=contoso,DC=test", False),
+        (f"<SID={FOREIGN}>;CN=Anna,CN=ForeignSecurityPrincipals,DC=contoso,DC=test", False),
+        (f"<SID={FOREIGN}>;CN={FOREIGN}\\, Inc,CN=Users,DC=contoso,DC=test", False),
+        (f"CN={FOREIGN},CN=ForeignSecurityPrincipals,DC=contoso,DC=test", False),
+        (f"<SID=zz>;CN={FOREIGN},CN=ForeignSecurityPrincipals,DC=contoso,DC=test", False),
+    ],
+)
+def test_a_foreign_principal_is_called_by_its_own_sid(name: str, *, foreign: bool) -> None:
+    guid = "<GUID=3ca3db7c-c0fd-4463-be65-9a7a14d775c3>;"
+    assert parse_extended_name((guid + name).encode()).is_foreign_principal is foreign
 
 
 def test_a_member_without_guid_is_refused_not_dropped() -> None:
@@ -178,6 +204,42 @@ def test_a_guid_of_another_length_is_refused(size: int) -> None:
 )
 def test_sids(value: str, sid: str | None) -> None:
     assert sid_from_bytes(bytes.fromhex(value)) == sid
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("S-1-1-0", "010100000000000100000000"),
+        ("S-1-5-11", "01010000000000050b000000"),
+        (
+            "S-1-5-21-3623811015-3361044348-30300820-1013",
+            "010500000000000515000000c7f7fed77c7755c8945ace01f5030000",
+        ),
+        ("s-1-0x20000000000-7", "010102000000000007000000"),
+        ("S-1-5", "0100000000000005"),
+        ("S-1-281474976710656-1", None),
+        ("S-1-5-4294967296", None),
+        ("S-1-5" + "-1" * 16, None),
+        ("S-2-5-11", None),
+        ("S-1-", None),
+        ("S-1-5-", None),
+        ("S-1-5-21-x", None),
+        ("", None),
+    ],
+)
+def test_sids_as_people_write_them(text: str, value: str | None) -> None:
+    assert sid_from_text(text) == (None if value is None else bytes.fromhex(value))
+
+
+@given(
+    st.integers(0, (1 << 48) - 1), st.lists(st.integers(0, (1 << 32) - 1), min_size=0, max_size=15)
+)
+def test_any_sid_comes_back(authority: int, parts: list[int]) -> None:
+    value = bytes((1, len(parts))) + authority.to_bytes(6, "big")
+    value += b"".join(part.to_bytes(4, "little") for part in parts)
+    text = sid_from_bytes(value)
+    assert text is not None
+    assert sid_from_text(text) == value
 
 
 def utc(*parts: int) -> dt.datetime:
