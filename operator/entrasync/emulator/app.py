@@ -15,7 +15,7 @@ import structlog
 
 from entrasync.emulator.admin import Admin
 from entrasync.emulator.config import EmulatorConfig
-from entrasync.emulator.graph import GRAPH_ROOT, Graph
+from entrasync.emulator.graph import GRAPH_ROOTS, Graph
 from entrasync.emulator.http import (
     BAD_REQUEST,
     METHOD_NOT_ALLOWED,
@@ -163,7 +163,7 @@ class EmulatorApp:
             return self._pages.handle(request)
         if path.startswith("/admin/"):
             return self._admin.handle(request)
-        if path.startswith(GRAPH_ROOT):
+        if path.startswith(GRAPH_ROOTS):
             return self._graph.handle(request)
         return self._login(request)
 

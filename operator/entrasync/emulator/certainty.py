@@ -63,7 +63,8 @@ EVIDENCE: Final[tuple[tuple[str, str], ...]] = (
             "alphabetical order of members in answers; Action and RelatesTo of answers; letter"
             " case of attribute names does not matter; nil clears, an absent name keeps; Add is"
             " Set; deleted objects in a read-back; what the link limit counts; ActionNotSupported"
-            " where an operation does not exist; codes and sentences of Graph's errors"
+            " where an operation does not exist; codes and sentences of Graph's errors; letter"
+            " case of names does not matter in its filters"
         ),
     ),
 )

@@ -22,6 +22,7 @@ GRAPH_ROLES: Final = (
     "OnPremDirectorySynchronization.ReadWrite.All",
     "User.Read.All",
     "Group.Read.All",
+    "OrgContact.Read.All",
     "User-OnPremisesSyncBehavior.ReadWrite.All",
     "Group-OnPremisesSyncBehavior.ReadWrite.All",
 )

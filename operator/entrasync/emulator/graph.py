@@ -1,5 +1,7 @@
 """The part of Microsoft Graph that verifies a tenant: organization, sync settings, what is there.
 
+The same is served below `/v1.0/` and `/beta/`; what only the beta has is told there only.
+
 Addresses, properties, permissions and the form of errors are documented. Which code and sentence
 an error carries is inferred from the documentation's examples: clients should go by the status.
 """
@@ -8,20 +10,18 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import structlog
 
 from entrasync.emulator import graph_documents as documents
 from entrasync.emulator.config import EmulatorConfig
+from entrasync.emulator.graph_batch import BATCH, answer_batch
 from entrasync.emulator.graph_calls import (
     BehaviourChange,
     Call,
-    ConfigurationChange,
     GraphError,
-    OrganizationChange,
-    SynchronizationChange,
     bad_request,
     listed,
     no_content,
@@ -33,6 +33,8 @@ from entrasync.emulator.graph_calls import (
     require_get,
     unauthenticated,
 )
+from entrasync.emulator.graph_filters import filter_of
+from entrasync.emulator.graph_settings import organization, synchronization
 from entrasync.emulator.http import (
     BAD_REQUEST,
     HttpRequest,
@@ -42,24 +44,24 @@ from entrasync.emulator.http import (
 )
 from entrasync.emulator.objects import CloudObject
 from entrasync.emulator.persistence import DataFile
-from entrasync.emulator.service import feature_bits
 from entrasync.emulator.tenant import RunningTenant
 from entrasync.emulator.tokens import GRAPH_RESOURCES, Authority, InvalidTokenError
 from entrasync.entra.contracts import SyncObjectType
 
 _log = structlog.get_logger()
 
-GRAPH_ROOT: Final = "/v1.0/"
+GRAPH_ROOTS: Final = ("/v1.0/", "/beta/")
 _BEHAVIOUR: Final = "onPremisesSyncBehavior"
-_ORGANIZATION: Final = ("Organization", "Directory")
-_SYNCHRONIZATION: Final = ("OnPremDirectorySynchronization",)
+_DELETED: Final = "deleteditems"
+_DELETED_USERS: Final = "microsoft.graph.user"
 _USERS: Final = ("User", "Directory")
 _GROUPS: Final = ("Group", "Directory")
+_CONTACTS: Final = ("OrgContact", "Directory")
 _MEMBERS: Final = ("GroupMember", "Group", "Directory")
 
 
 class Graph:
-    """Answers below `/v1.0/`.
+    """Answers below `GRAPH_ROOTS`.
 
     Args:
         config: which tenants live at which host.
@@ -85,12 +87,13 @@ class Graph:
         self._clock = clock
 
     def handle(self, request: HttpRequest) -> HttpResponse:
-        """Answers a request whose path begins with `/v1.0/`."""
-        segments = request.path.strip("/").split("/")[1:]
+        """Answers a request whose path begins with one of `GRAPH_ROOTS`."""
+        segments = request.segments[1:]
         try:
             call = self._admit(request)
             with call.tenant.lock:
-                answer = _route(call, segments)
+                is_batch = segments == [BATCH]
+                answer = answer_batch(call, self._answer) if is_batch else _route(call, segments)
                 self._data.write(call.tenant.config.tenant_id, call.tenant.store.writes())
         except GraphError as error:
             answer = self._error(request, error)
@@ -98,6 +101,13 @@ class Graph:
         resource = segments[0] if segments else ""
         _log.info("graph_request", method=request.method, resource=resource, status=answer.status)
         return answer
+
+    def _answer(self, call: Call) -> HttpResponse:
+        """The answer to one of several requests."""
+        try:
+            return _route(call, call.request.segments[1:])
+        except GraphError as error:
+            return self._error(call.request, error)
 
     def _admit(self, request: HttpRequest) -> Call:
         kind, _, text = request.headers.get("authorization", "").partition(" ")
@@ -138,11 +148,17 @@ class Graph:
 def _route(call: Call, segments: list[str]) -> HttpResponse:
     match [each if index else each.lower() for index, each in enumerate(segments)]:
         case ["organization"]:
-            return _organization(call, None)
+            return organization(call, None)
         case ["organization", tenant_id]:
-            return _organization(call, tenant_id)
+            return organization(call, tenant_id)
         case ["directory", name, *rest] if name.lower() == "onpremisessynchronization":
-            return _synchronization(call, rest)
+            return synchronization(call, rest)
+        case ["directory", name, kind] if name.lower() == _DELETED:
+            call.require(_USERS)
+            return _deleted(call, kind)
+        case ["contacts"]:
+            call.require(_CONTACTS)
+            return _objects(call, SyncObjectType.CONTACT, documents.contact)
         case ["users" | "groups" as name, object_id, behaviour] if behaviour == _BEHAVIOUR:
             return _sync_behaviour(call, name, object_id)
         case ["users", *rest]:
@@ -182,61 +198,6 @@ def _no_segment(name: str) -> GraphError:
     return GraphError(BAD_REQUEST, "BadRequest", f"Resource not found for the segment '{name}'.")
 
 
-def _organization(call: Call, tenant_id: str | None) -> HttpResponse:
-    known = call.tenant.config.tenant_id
-    if tenant_id is not None and tenant_id.lower() != known:
-        raise not_found(tenant_id)
-    if call.request.method == "PATCH" and tenant_id is not None:
-        call.require(_ORGANIZATION, write=True)
-        change = read_change(call.request, OrganizationChange)
-        call.tenant.company.enable_sync(on=change.on_premises_sync_enabled)
-        return no_content()
-    require_get(call)
-    call.require(_ORGANIZATION)
-    found = documents.selected(
-        [documents.organization(call.tenant)], call.request.query.get("$select")
-    )
-    return one_or_many(call, "organization", found, one=tenant_id is not None)
-
-
-def _synchronization(call: Call, rest: list[str]) -> HttpResponse:
-    known = call.tenant.config.tenant_id
-    if len(rest) > 1 or (rest and rest[0].lower() != known):
-        raise not_found("/".join(rest))
-    if call.request.method == "PATCH" and rest:
-        call.require(_SYNCHRONIZATION, write=True)
-        _change_synchronization(call)
-        return no_content()
-    require_get(call)
-    call.require(_SYNCHRONIZATION)
-    bits = feature_bits(call.tenant)
-    found = documents.selected(
-        [documents.on_premises_synchronization(call.tenant, bits)],
-        call.request.query.get("$select"),
-    )
-    return one_or_many(call, "directory/onPremisesSynchronization", found, one=bool(rest))
-
-
-def _change_synchronization(call: Call) -> None:
-    change, company = read_change(call.request, SynchronizationChange), call.tenant.company
-    unknown = sorted(set(change.features or {}) - set(documents.FEATURE_BITS))
-    if unknown:
-        raise bad_request(f"Invalid property '{unknown[0]}'.")
-    for name, on in (change.features or {}).items():
-        company.set_features(documents.FEATURE_BITS[name], on=on)
-    configuration = change.configuration or ConfigurationChange()
-    prevention = configuration.accidental_deletion_prevention
-    if prevention is not None:
-        how, threshold = prevention.synchronization_prevention_type, prevention.alert_threshold
-        company.prevent_deletions(
-            company.deletion_prevention if how is None else how,
-            company.alert_threshold if threshold is None else threshold,
-        )
-    interval = configuration.customer_requested_synchronization_interval
-    if interval is not None:
-        company.set_interval(interval)
-
-
 def _sync_behaviour(call: Call, name: str, object_id: str) -> HttpResponse:
     """Who has authority over an object; converting it is documented."""
     kind = SyncObjectType.USER if name == "users" else SyncObjectType.GROUP
@@ -254,14 +215,38 @@ def _sync_behaviour(call: Call, name: str, object_id: str) -> HttpResponse:
 
 def _objects(call: Call, kind: SyncObjectType, document: documents.Document) -> HttpResponse:
     require_get(call)
+    size = page_size(call.request, filtered=True)
+    live: Sequence[CloudObject] = call.tenant.overview.live(kind)
+    text = call.request.query.get("$filter")
+    if text is not None:
+        matches = filter_of(text, kind)
+        live = [each for each in live if matches(each)]
+    return _part(call, f"{kind.value.lower()}s", live, size, document)
+
+
+def _deleted(call: Call, kind: str) -> HttpResponse:
+    """Deleted users; Graph tells of one kind at a time."""
+    require_get(call)
+    if kind.lower() != _DELETED_USERS:
+        raise _no_segment(kind)
     size = page_size(call.request)
+    found = [each for each in call.tenant.overview.deleted() if each.restorable]
+    return _part(call, "users", found, size, documents.deleted_user)
+
+
+def _part(
+    call: Call,
+    name: str,
+    found: Sequence[CloudObject],
+    size: int,
+    document: documents.Document,
+) -> HttpResponse:
+    """The page of a list that a request asks for."""
     number = whole_number(position(call.request) or "0")
     if number is None:
         raise bad_request("Invalid skip token.")
-    live = call.tenant.overview.live(kind)
-    page = live[number : number + size]
-    proceed = str(number + size) if len(live) > number + size else None
-    name = f"{kind.value.lower()}s"
+    page = found[number : number + size]
+    proceed = str(number + size) if len(found) > number + size else None
     return listed(call, name, [document(each) for each in page], proceed)
 
 
@@ -283,7 +268,8 @@ def _object(call: Call, each: CloudObject, document: documents.Document) -> Http
 
 def _user_of(call: Call) -> documents.Document:
     if call.request.query.get("$select"):
-        return documents.user
+        in_beta = call.request.segments[0].lower() == "beta"
+        return documents.user_in_beta if in_beta else documents.user
     return lambda each: documents.user_defaults(documents.user(each))
 
 

@@ -151,11 +151,16 @@ def one_or_many(call: Call, name: str, found: list[dict[str, Any]], *, one: bool
 
 
 def _context(request: HttpRequest, name: str) -> str:
-    return f"https://{request.host}/v1.0/$metadata#{name}"
+    version = request.path.split("/")[1]
+    return f"https://{request.host}/{version}/$metadata#{name}"
 
 
-def page_size(request: HttpRequest) -> int:
+def page_size(request: HttpRequest, *, filtered: bool = False) -> int:
     """How many a request wants at most.
+
+    Args:
+        request: the request.
+        filtered: whether `$filter` is understood here.
 
     Raises:
         GraphError: it is out of range, or asks for what the emulator does not do.
@@ -168,7 +173,8 @@ def page_size(request: HttpRequest) -> int:
             "Request_BadRequest",
             f"Invalid page size specified: '{text}'. Must be between 1 and 999 inclusive.",
         )
-    unsupported = sorted(request.query.keys() - {"$top", "$select", "$skiptoken"})
+    known = {"$top", "$select", "$skiptoken"} | ({"$filter"} if filtered else set())
+    unsupported = sorted(request.query.keys() - known)
     if unsupported:
         raise GraphError(
             BAD_REQUEST,

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from entrasync.emulator.objects import CloudObject
+from entrasync.emulator.objects import KEY_OBJECT_IDENTIFIER, CloudObject
 from entrasync.emulator.tenant import RunningTenant
 from entrasync.entra.contracts import SyncObjectType
 
@@ -82,6 +82,14 @@ _GROUP_ATTRIBUTES: Final = {
     "onPremisesSamAccountName": "onPremisesSamAccountName",
     "securityEnabled": "securityEnabled",
 }
+_CONTACT_ATTRIBUTES: Final = {
+    "companyName": "company",
+    "department": "department",
+    "displayName": "displayName",
+    "givenName": "givenName",
+    "jobTitle": "title",
+    "surname": "surname",
+}
 _TYPES: Final = {
     SyncObjectType.USER: "#microsoft.graph.user",
     SyncObjectType.GROUP: "#microsoft.graph.group",
@@ -156,6 +164,32 @@ def user(each: CloudObject) -> dict[str, Any]:
 def user_defaults(document: dict[str, Any]) -> dict[str, Any]:
     """A user for a request that names no properties."""
     return {name: document[name] for name in _USER_DEFAULT}
+
+
+def user_in_beta(each: CloudObject) -> dict[str, Any]:
+    """A user as the beta of Graph tells more of it."""
+    identifier = each.attributes.get(KEY_OBJECT_IDENTIFIER)
+    return user(each) | {"onPremisesObjectIdentifier": _plain(identifier)}
+
+
+def deleted_user(each: CloudObject) -> dict[str, Any]:
+    """A deleted user: its name begins with its id, so that another one may take it."""
+    document = user(each)
+    name = document["userPrincipalName"]
+    prefix = id_of(each).replace("-", "")
+    return document | {"userPrincipalName": None if name is None else prefix + name}
+
+
+def contact(each: CloudObject) -> dict[str, Any]:
+    """An organizational contact."""
+    return _attributes(each, _CONTACT_ATTRIBUTES) | {
+        "id": id_of(each),
+        "mail": each.mail,
+        "mailNickname": each.names.mail_nickname,
+        "onPremisesSyncEnabled": True if each.synced else None,
+        "proxyAddresses": list(each.calculated_proxy_addresses),
+        "onPremisesProvisioningErrors": _provisioning_errors(each),
+    }
 
 
 def group(each: CloudObject) -> dict[str, Any]:

@@ -52,6 +52,11 @@ class HttpRequest:
     body: bytes = field(repr=False)
 
     @property
+    def segments(self) -> list[str]:
+        """Parts of the path."""
+        return self.path.strip("/").split("/")
+
+    @property
     def media_type(self) -> str:
         """What the body is said to be, without parameters, in lower case."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()

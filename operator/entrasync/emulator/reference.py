@@ -54,6 +54,23 @@ _ADDRESSES: Final = (
     ),
     ("GET /v1.0/users[/<id or UPN>]", "Graph: users as everybody but a sync engine sees them"),
     ("GET /v1.0/groups[/<id>[/members]]", "Graph: groups and their members"),
+    ("GET /v1.0/contacts", "Graph: contacts of the organization"),
+    (
+        "GET /v1.0/<users, groups or contacts>?$filter=...",
+        (
+            "Graph: those with a value of `mail` or `proxyAddresses`, users also of"
+            " `userPrincipalName` or `onPremisesImmutableId`: `eq`, `in`, `any`, joined by `or`"
+        ),
+    ),
+    (
+        "GET /v1.0/directory/deletedItems/microsoft.graph.user",
+        "Graph: deleted users, which come back when they are exported again",
+    ),
+    ("POST /v1.0/$batch", "Graph: up to 20 requests at once"),
+    (
+        "GET /beta/users/<id>?$select=onPremisesObjectIdentifier",
+        "Graph: the directory object a user is tied to",
+    ),
     (
         "GET, PATCH /v1.0/<users or groups>/<id>/onPremisesSyncBehavior",
         "Graph: convert an object to cloud-managed, and back",

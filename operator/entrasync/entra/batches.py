@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -22,7 +22,26 @@ LOST_SECONDS: Final = 60.0
 MARGIN: Final = 0.02
 """Part of the tenant's link limit that is left unused: what exactly it counts is inferred."""
 
-_REFERENCE_KEYS = frozenset({KEY_MEMBER, "manager"})
+REFERENCE_KEYS: Final = frozenset(
+    {
+        KEY_MEMBER,
+        "altRecipient",
+        "authOrig",
+        "dLMemRejectPerms",
+        "dLMemSubmitPerms",
+        "managedBy",
+        "manager",
+        "msExchBypassModerationLink",
+        "msExchCoManagedByLink",
+        "msExchDelegateListLink",
+        "msExchModeratedByLink",
+        "msExchTeamMailboxOwners",
+        "msExchTeamMailboxSharePointLinkedBy",
+        "publicDelegates",
+        "unauthOrig",
+    }
+)
+"""Properties whose values name other objects, in the spelling in which they are sent."""
 
 
 class BatchSize:
@@ -124,7 +143,7 @@ def plan_batches(
 
 
 def adaptive_batches(
-    objects: Sequence[SyncObject], limits: Callable[[], BatchLimits]
+    objects: Iterable[SyncObject], limits: Callable[[], BatchLimits]
 ) -> Iterator[list[SyncObject]]:
     """Cuts objects into batches, in the order given.
 
@@ -134,7 +153,7 @@ def adaptive_batches(
     a batch of its own if it must be.
 
     Args:
-        objects: what to export.
+        objects: what to export, gone through once.
         limits: asked anew for each batch, so that it may learn from the one before.
 
     Raises:
@@ -160,10 +179,13 @@ def adaptive_batches(
 
 
 def references(each: SyncObject) -> int:
-    """Reference values an object counts for: members and manager."""
+    """Reference values an object counts for: members, manager and the like."""
     count = len(each.links)
-    for key, value in each.properties.items():
-        if key.lower() in _REFERENCE_KEYS and value is not None:
+    if REFERENCE_KEYS.isdisjoint(each.properties):
+        return count  # most have none, and every object is counted several times
+    for key in REFERENCE_KEYS.intersection(each.properties):
+        value = each.properties[key]
+        if value is not None:
             count += len(value) if isinstance(value, tuple) else 1
     return count
 

@@ -150,22 +150,21 @@ class SyncServiceClient:
         )
         return match_results(objects, [self._without_token(each) for each in results])
 
-    def read_back(self, *, full: bool = True, cookie: str | None = None) -> Iterator[ReadBackPage]:
-        """What the tenant holds, page by page.
+    def read_back(self, cookie: str | None = None) -> Iterator[ReadBackPage]:
+        """What the tenant holds, or what changed of it, page by page.
 
         The last page carries the cookie to go on from another time: it is worth keeping only once
         the iterator has ended by itself. A page with `restart` says that all pages before are void
         and that the tenant is read in full from there.
 
         Args:
-            full: a snapshot from nothing; otherwise the changes since `cookie`, deletions among
-                them. How the service takes this switch together with a cookie is inferred.
-            cookie: where an earlier read-back ended; `None` to begin from nothing.
+            cookie: where an earlier read-back ended: the changes since, deletions among them;
+                `None` for everything.
 
         Raises:
             TransientError: what was read is not all there is.
         """
-        first = ReadBackRequest(input_cookie=cookie, is_full_sync=full)
+        first = ReadBackRequest(input_cookie=cookie, is_full_sync=cookie is None)
         return read_pages(self._read_page, first, resource=self._resource)
 
     def _read_page(self, request: ReadBackRequest) -> ReadBackPage:

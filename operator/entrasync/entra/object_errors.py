@@ -117,20 +117,22 @@ _HELP: Final = (
     ObjectErrorHelp(
         code=NO_RESULT_CODE,
         cause="The service's answer does not mention the object.",
-        remedy="Nothing needs to be done: it is tried again in the next run.",
+        remedy="Nothing needs to be done: it is tried again, less and less often.",
     ),
     ObjectErrorHelp(
         code=REQUEST_REFUSED_CODE,
         cause="The service does not take a request with this object in it, not even by itself.",
         remedy="Look at the object's values in the source for one of a form that cannot be right,"
-        " or leave it out of scope; it is tried again in the next run.",
+        " or leave it out of scope. It is tried again, less and less often, and at once when its"
+        " values changed.",
     ),
     ObjectErrorHelp(
         code=LET_GO_CODE,
         cause="The object gave up a value to one that swaps with it; its own new value was refused"
         " and the old one is taken, so that it has a temporary user principal name or lacks a mail"
         " address.",
-        remedy="Mend what its refusal in this run names; the next run sends the new value again.",
+        remedy="Mend what its refusal in this run names; the new value is sent again in some hours,"
+        " and at once when something about it changed.",
     ),
     ObjectErrorHelp(
         code="DeleteNotValid",
@@ -193,5 +195,6 @@ def explain(code: str) -> ObjectErrorHelp:
     return OBJECT_ERRORS.get(code) or ObjectErrorHelp(
         code=code,
         cause="The service refused the object.",
-        remedy="Read the service's own sentence; the object is tried again in the next run.",
+        remedy="Read the service's own sentence. The object is tried again, less and less often,"
+        " and at once when its values changed.",
     )

@@ -1,4 +1,4 @@
-"""Access tokens for the sync service, by msal: the only module that knows it."""
+"""Access tokens, for the sync service and for Microsoft Graph: the only module that knows msal."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import datetime as dt
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import httpx
@@ -30,6 +31,8 @@ from entrasync.errors import ConfigurationError, TransientError
 
 __all__ = [
     "SCOPE",
+    "SYNC_SERVICE",
+    "Audience",
     "CertificateCredential",
     "Credential",
     "FederatedCredential",
@@ -39,6 +42,23 @@ __all__ = [
 ]
 
 SCOPE: Final = f"{SERVICE_APPLICATION}/.default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audience:
+    """Whom tokens are for.
+
+    Attributes:
+        scope: what the login authority is asked for.
+        role: role without which a token is of no use, `None` where the other side decides.
+    """
+
+    scope: str
+    role: str | None = None
+
+
+SYNC_SERVICE: Final = Audience(scope=SCOPE, role=SERVICE_ROLE)
+"""The sync service."""
 
 _UNKNOWN_TENANT: Final = frozenset({90002, 900021, 900023})
 _TOO_MANY_REQUESTS: Final = 429
@@ -70,6 +90,7 @@ class MsalTokenSource:
         credential: how it proves itself.
         resource: `Kind/name` that errors point at.
         clock: aware now, to tell an expired certificate.
+        audience: whom the tokens are for.
     """
 
     def __init__(
@@ -81,6 +102,7 @@ class MsalTokenSource:
         *,
         resource: str,
         clock: Callable[[], dt.datetime],
+        audience: Audience = SYNC_SERVICE,
     ) -> None:
         self._cloud = cloud
         self._tenant_id = tenant_id
@@ -88,6 +110,7 @@ class MsalTokenSource:
         self._credential = credential
         self._resource = resource
         self._clock = clock
+        self._audience = audience
         self._http = LoginHttp(cloud)
         self._application: Any = None
 
@@ -101,7 +124,7 @@ class MsalTokenSource:
         self._application = None
 
     def token(self) -> str:
-        """An access token that holds the role the sync service asks for.
+        """An access token that holds the role its audience asks for.
 
         Raises:
             ConfigurationError: `CredentialsRejected`, `TenantNotFound` or `RoleMissing`.
@@ -137,7 +160,9 @@ class MsalTokenSource:
                 # KeyError and what follows: the configuration is JSON, but not the expected
                 raise self._no_configuration() from None
         try:
-            found: Mapping[str, Any] = self._application.acquire_token_for_client(scopes=[SCOPE])
+            found: Mapping[str, Any] = self._application.acquire_token_for_client(
+                scopes=[self._audience.scope]
+            )
         except (ValueError, TypeError, AttributeError):
             if self._http.posted == _TOO_MANY_REQUESTS:
                 raise self._busy() from None
@@ -224,11 +249,12 @@ class MsalTokenSource:
         )
 
     def _require_role(self, token: str) -> None:
-        if SERVICE_ROLE in _claims(token).get("roles", [SERVICE_ROLE]):
+        role = self._audience.role
+        if role is None or role in _claims(token).get("roles", [role]):
             return
         raise ConfigurationError(
             "RoleMissing",
-            f"the token of application {self._client_id} lacks the role {SERVICE_ROLE}; grant it on"
+            f"the token of application {self._client_id} lacks the role {role}; grant it on"
             f" {SERVICE_NAME} with admin consent",
             resource=self._resource,
             field="spec.application.clientId",

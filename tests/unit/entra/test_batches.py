@@ -20,6 +20,7 @@ from entrasync.entra.batches import (
     adaptive_batches,
     plan_batches,
 )
+from entrasync.entra.batches import references as counted
 from entrasync.entra.contracts import (
     LinkChange,
     PropertyValue,
@@ -337,3 +338,17 @@ def test_the_size_stays_within_its_bounds(
         else:
             size.too_large(sent)
         assert 1 <= size.objects <= MOST_OBJECTS
+
+
+@pytest.mark.parametrize(
+    ("properties", "count"),
+    [
+        ({}, 1),
+        ({"displayName": "manager"}, 1),
+        ({"manager": "a"}, 2),
+        ({"manager": None}, 1),
+        ({"managedBy": "a", "authOrig": ("b", "c"), "member": ("d",)}, 5),
+    ],
+)
+def test_what_counts_as_a_reference(properties: dict[str, PropertyValue], count: int) -> None:
+    assert counted(changed("g", *adds("m"), **properties)) == count

@@ -164,15 +164,13 @@ def payloads(stage: Stage) -> list[object]:
     return [each.payload for each in stage.sent]
 
 
-def test_a_read_back_is_full_unless_told_otherwise(start: Start) -> None:
-    stage = start(page(cookie="9"), page(cookie="9"), page(cookie="9"))
+def test_a_read_back_is_full_unless_it_goes_on_from_a_cookie(start: Start) -> None:
+    stage = start(page(cookie="9"), page(cookie="9"))
     list(stage.client.read_back())
-    list(stage.client.read_back(full=False))
-    list(stage.client.read_back(full=False, cookie="8"))
+    list(stage.client.read_back("8"))
 
     assert payloads(stage) == [
         ReadBackRequest(is_full_sync=True),
-        ReadBackRequest(is_full_sync=False),
         ReadBackRequest(is_full_sync=False, input_cookie="8"),
     ]
 
@@ -182,7 +180,7 @@ def test_a_cookie_that_is_not_taken_makes_a_delta_a_full_read_back(start: Start,
     refusal = fault(code, "The Cookie is not valid or has expired.")
     stage = start(refusal, page("a", cookie="1"), page(cookie="2"))
 
-    pages = list(stage.client.read_back(full=False, cookie="old"))
+    pages = list(stage.client.read_back("old"))
 
     assert [(each.restart, len(each.objects), each.cookie) for each in pages] == [
         (True, 0, None),
