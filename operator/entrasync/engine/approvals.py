@@ -1,7 +1,9 @@
 """Approvals of braked changes: each names exactly what was braked, and works once.
 
-An approval in use is remembered change by change, so that a run killed half-way goes on with the
-rest without asking again; what is done is struck off, and after the window the rest expires.
+What is braked is remembered under its digest. An approval of it lets exactly those changes through
+that are still pending, whatever else is planned by then, change by change and member by member: a
+run killed half-way, or a group sent in part, goes on with the rest without asking again. What is
+done is struck off, and after a week the rest expires.
 """
 
 from __future__ import annotations
@@ -9,61 +11,124 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
-from entrasync.engine.plan import PlannedChange
+from entrasync.engine.brakes import spent_by
+from entrasync.engine.changes import Action, PlannedChange, digest_of
 from entrasync.state.store import Store
 
-META_USED: Final = "approvals-used"
-META_ACTIVE: Final = "approval-active"
-_KEPT: Final = 100
-
-
-def fingerprint(change: PlannedChange) -> str:
-    """Short name of exactly this change."""
-    return hashlib.sha256(change.canonical().encode()).hexdigest()
+GOOD_FOR: Final = dt.timedelta(days=7)
+"""How long an approval is good, from when it was first offered, and again from when it was used."""
+SETS_KEPT: Final = dt.timedelta(days=30)
 
 
 class Approvals:
-    """Approvals of one sync, kept in its store.
+    """Approvals of one sync, kept in its state.
 
     Args:
         store: the state.
         now: the time of this run.
-        window: how long an approval in use stays good.
     """
 
-    def __init__(self, store: Store, now: dt.datetime, window: dt.timedelta) -> None:
-        self._store = store
-        self._now = now
-        self._used: list[str] = json.loads(store.get(META_USED) or "[]")
-        active = json.loads(store.get(META_ACTIVE) or '{"until": "", "changes": []}')
-        fresh = active["until"] > now.isoformat()
-        self._active: set[str] = set(active["changes"]) if fresh else set()
-        self._until: str = active["until"] if fresh else (now + window).isoformat()
+    def __init__(self, store: Store, now: dt.datetime) -> None:
+        self._plan = store.plan
+        self._brakes = store.plan.brakes
+        self._space = store.plan.approvals
+        self._now = now.astimezone(dt.UTC)
 
-    def unused(self, digests: Iterable[str | None]) -> frozenset[str]:
-        """Those of the digests that were not used before."""
-        return frozenset(each for each in digests if each and each not in self._used)
+    # --- before the brakes -----------------------------------------------------------------
+
+    def begin(self, offered: Sequence[str]) -> None:
+        """Lets through what was approved earlier; notes what is offered.
+
+        Args:
+            offered: digests that the configuration approves now.
+        """
+        self._space.offer(offered, self._until)
+        self._space.expire(self._now.isoformat())
+
+    def usable(self, offered: Iterable[str]) -> list[str]:
+        """Digests of sets known here that were neither used nor offered too long ago."""
+        now = self._now.isoformat()
+        return [
+            each
+            for each in dict.fromkeys(offered)
+            if self._space.knows_set(each) and self._space.usable(each, now)
+        ]
+
+    def let_through(self, digest: str, *, use: bool) -> None:
+        """Lets through what of a set is still pending.
+
+        Args:
+            digest: of the set.
+            use: whether the approval is used up; else this run only looks.
+        """
+        self._space.cover(digest)
+        if use:
+            self._space.use(digest, self._now.isoformat(), self._until)
+
+    def remember(self) -> str:
+        """Remembers what is braked now; returns its digest.
+
+        What is braked once more after an approval of it was used up, or expired, has another name:
+        by the old one nobody could let it through.
+        """
+        now = self._now.isoformat()
+        digest = digest_of(self._brakes.fingerprints(_name_of_removal))
+        while not self._space.usable(digest, now):
+            digest = digest_of([digest.encode()])
+        oldest = self._now - SETS_KEPT
+        self._space.remember_set(digest, now, oldest.isoformat())
+        return digest
+
+    @property
+    def _until(self) -> str:
+        return (self._now + GOOD_FOR).isoformat()
+
+    # --- during the export -----------------------------------------------------------------
 
     def covers(self, change: PlannedChange) -> bool:
-        """Whether an approval in use lets this change through."""
-        return bool(self._active) and fingerprint(change) in self._active
+        """Whether an approval lets this through: of links, all that are removed here."""
+        if change.action is not Action.LINKS:
+            return self._space.covered(change.fingerprint)
+        removed = {link.anchor for link in change.message.links if not link.add}
+        return bool(removed) and removed <= self._space.covered_members(change.number)
 
-    def use(self, digest: str, changes: Iterable[PlannedChange]) -> None:
-        """Uses an approval up for these changes; done before the first of them is sent."""
-        self._used = [*self._used, digest][-_KEPT:]
-        self._active |= {fingerprint(change) for change in changes}
-        self._store.put(META_USED, json.dumps(self._used))
-        self._save()
+    def spent_by(self, done: Iterable[PlannedChange]) -> dict[str, int]:
+        """What changes, or parts of the links of one, count against the window."""
+        counting = (self._uncovered(each) for each in done if not self.covers(each))
+        return spent_by(counting, self._plan.stays)
 
     def strike(self, done: Iterable[PlannedChange]) -> None:
-        """Strikes off what was done."""
-        if self._active:
-            self._active -= {fingerprint(change) for change in done}
-            self._save()
+        """Strikes off what was done: whole changes, or parts of the links of one."""
+        fingerprints: list[bytes] = []
+        links: list[tuple[int, str]] = []
+        for change in done:
+            if change.action is Action.LINKS:
+                links += [
+                    (change.number, link.anchor) for link in change.message.links if not link.add
+                ]
+            elif not change.temporary:
+                fingerprints.append(change.fingerprint)
+        self._space.strike(fingerprints, links)
 
-    def _save(self) -> None:
-        value = {"until": self._until, "changes": sorted(self._active)} if self._active else None
-        self._store.put(META_ACTIVE, None if value is None else json.dumps(value))
+    def settle(self, done: Sequence[PlannedChange]) -> dict[str, int]:
+        """Strikes off what was done; returns what of it counts against the window."""
+        self.strike(done)
+        return self.spent_by(done)
+
+    def _uncovered(self, change: PlannedChange) -> PlannedChange:
+        if change.action is not Action.LINKS:
+            return change
+        covered = self._space.covered_members(change.number)
+        links = tuple(
+            link for link in change.message.links if link.add or link.anchor not in covered
+        )
+        return replace(change, message=replace(change.message, links=links))
+
+
+def _name_of_removal(group: str, members: list[str]) -> bytes:
+    line = json.dumps(["unlink", group, members], separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(line.encode()).digest()

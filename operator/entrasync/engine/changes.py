@@ -5,19 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Final
 
-from entrasync.entra.contracts import PropertyValue, SyncObject, SyncObjectType
-from entrasync.state.rows import to_storable
+from entrasync.entra.contracts import LinkChange, PropertyValue, SyncObject, SyncObjectType
+from entrasync.state.rows import to_json, to_storable
+from entrasync.state.schema import Part
 
 KIND_NAMES: Final = {
     SyncObjectType.USER: "users",
     SyncObjectType.GROUP: "groups",
     SyncObjectType.CONTACT: "contacts",
 }
+
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -59,12 +62,13 @@ class Action(StrEnum):
     ADD = "add"
     UPDATE = "update"
     DELETE = "delete"
+    DISABLE = "disable"
     LINKS = "links"
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class PlannedChange:
-    """One change of one object.
+    """One change of one object, or a part of its links.
 
     Attributes:
         phase: when it is sent.
@@ -75,6 +79,14 @@ class PlannedChange:
         step: order within the phase; a higher one travels in later requests.
         temporary: whether it only frees unique values for a moment, until the object's own change
             follows; the brakes count that one.
+        number: of its anchor in the state.
+        part: what of the object it is about.
+        fingerprint: names the planned change in the state; a part of its links keeps it.
+        why: the flow that says so, by property; under an empty key what is said of the whole.
+        outcome: of an addition: what the service will do, as far as that is known.
+        replaces: SourceAnchor of the deleted object of the same person that an addition follows.
+        braked: reason of the brake that stops it.
+        held: reason why it is not sent in this run.
     """
 
     phase: Phase
@@ -84,30 +96,71 @@ class PlannedChange:
     previous: Mapping[str, PropertyValue] = field(default_factory=dict)
     step: int = 0
     temporary: bool = False
+    number: int = 0
+    part: Part = Part.OBJECT
+    fingerprint: bytes = b""
+    why: Mapping[str, str] = field(default_factory=dict)
+    outcome: str | None = None
+    replaces: str | None = None
+    braked: str | None = None
+    held: str | None = None
 
     def canonical(self) -> str:
         """One line that says exactly what this changes, the same every time."""
-        return json.dumps(
-            [
-                self.action,
-                self.message.object_type,
-                self.message.source_anchor,
-                {
-                    key: to_storable(self.message.properties[key])
-                    for key in sorted(self.message.properties)
-                },
-                sorted([link.anchor, link.add] for link in self.message.links),
-            ],
-            separators=(",", ":"),
-            ensure_ascii=False,
+        return canonical_line(
+            self.action,
+            self.message.object_type,
+            self.message.source_anchor,
+            {key: to_storable(value) for key, value in self.message.properties.items()},
+            self.message.links,
         )
 
 
-def digest_of(changes: Iterable[PlannedChange]) -> str:
-    """`sha256:...` over changes, whatever their order."""
+def canonical_line(
+    action: str,
+    object_type: str,
+    anchor: str,
+    properties: Mapping[str, object],
+    links: Iterable[LinkChange],
+) -> str:
+    """One line that says exactly what a change does.
+
+    Args:
+        action: of `Action`.
+        object_type: of `SyncObjectType`.
+        anchor: SourceAnchor of the object.
+        properties: as the state keeps them.
+        links: of a group.
+    """
+    text = _ENCODER.encode(dict(sorted(properties.items())))
+    pairs = _ENCODER.encode(sorted([link.anchor, link.add] for link in links))
+    return canonical_text(action, object_type, anchor, text, pairs)
+
+
+def canonical_text(action: str, object_type: str, anchor: str, properties: str, links: str) -> str:
+    """As `canonical_line`, of properties and sorted pairs of links that `rows` wrote as JSON.
+
+    It writes them the same way, so that a million of them need not be read to be named.
+    """
+    head = to_json((action, object_type, anchor)).removesuffix("]")
+    return f"{head},{properties},{links}]"
+
+
+def fingerprint_of(change: PlannedChange) -> bytes:
+    """Short name of exactly what a change does."""
+    return fingerprint_of_line(change.canonical())
+
+
+def fingerprint_of_line(canonical: str) -> bytes:
+    """Short name of a change, given as its canonical line."""
+    return hashlib.sha256(canonical.encode()).digest()
+
+
+def digest_of(fingerprints: Iterable[bytes]) -> str:
+    """`sha256:...` over the fingerprints of changes, given in their order."""
     total = hashlib.sha256()
-    for line in sorted(change.canonical() for change in changes):
-        total.update(line.encode() + b"\n")
+    for fingerprint in fingerprints:
+        total.update(fingerprint)
     return f"sha256:{total.hexdigest()}"
 
 
@@ -120,10 +173,11 @@ class ChangeCounts:
     links_removed: int = 0
 
 
-def count_changes(changes: Sequence[PlannedChange]) -> ChangeCounts:
+def count_changes(changes: Iterable[PlannedChange]) -> ChangeCounts:
     """Counts changes as a person would.
 
-    An object whose manager follows later changed once; what it lets go for a moment is no change.
+    An object whose manager follows later changed once; what it lets go for a moment is no change;
+    who is disabled was updated.
     """
     counts = ChangeCounts()
     seen: set[str] = set()
@@ -134,5 +188,10 @@ def count_changes(changes: Sequence[PlannedChange]) -> ChangeCounts:
             counts.links_removed += len(change.message.links) - added
         elif change.message.source_anchor not in seen and not change.temporary:
             seen.add(change.message.source_anchor)
-            counts.objects[change.message.object_type, change.action] += 1
+            counts.objects[change.message.object_type, counted_as(change.action)] += 1
     return counts
+
+
+def counted_as(action: Action) -> Action:
+    """What an action is in the figures of a run."""
+    return Action.UPDATE if action is Action.DISABLE else action

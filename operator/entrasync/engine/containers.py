@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from entrasync.api.directory_sync import PinnedScope
-from entrasync.directory.model import Container, SourceEntry
+from entrasync.directory.model import Container, RootInfo, SourceEntry
+from entrasync.directory.values import split_name
 from entrasync.engine.scope import Scope
 from entrasync.errors import ConfigurationError
 from entrasync.state.store import Store
@@ -32,40 +33,45 @@ class ContainerFinder(Protocol):
         ...
 
 
+class RootedFinder(ContainerFinder, Protocol):
+    """A directory session that tells which names it holds."""
+
+    @property
+    def root(self) -> RootInfo:
+        """The server and its naming contexts."""
+        ...
+
+
 @dataclass(slots=True, frozen=True, kw_only=True)
 class ScopeSpec:
-    """A scope as a person wrote it.
+    """The scope of one source as a person wrote it.
 
     Attributes:
         include: DNs of containers to read; empty for the base.
         exclude: DNs of containers to leave out.
         source: name of the source, for messages.
         resource: `Kind/name` that errors point at.
-        groups: DNs of groups that decide what takes part, and the field of each.
     """
 
     include: tuple[str, ...]
     exclude: tuple[str, ...]
     source: str
     resource: str
-    groups: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class FoundScope:
-    """A scope as found in the directory.
+    """The scope of one source as found in its directory.
 
     Attributes:
         include: containers to read, by their names of now.
         exclude: containers to leave out.
         pinned: what to remember and to show.
-        groups: groups that decide what takes part, by DN as written.
     """
 
     include: tuple[Container, ...]
     exclude: tuple[Container, ...]
     pinned: tuple[PinnedScope, ...]
-    groups: Mapping[str, Container] = field(default_factory=dict)
 
     @property
     def scope(self) -> Scope:
@@ -75,16 +81,26 @@ class FoundScope:
             exclude=frozenset(each.guid for each in self.exclude),
         )
 
-    @property
-    def group_guids(self) -> dict[str, str]:
-        """ObjectGUIDs of the groups by DN as written."""
-        return {dn: group.guid for dn, group in self.groups.items()}
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class FoundGroup:
+    """A group that decides what takes part, as found.
+
+    Attributes:
+        source: name of the source whose directory holds it.
+        group: its objectGUID and its name of now.
+        pinned: what to remember and to show.
+    """
+
+    source: str
+    group: Container
+    pinned: PinnedScope
 
 
 def find_scope(
     finder: ContainerFinder, base_dn: str, spec: ScopeSpec, pins: Mapping[str, str]
 ) -> FoundScope:
-    """Finds the containers and groups of a scope, by their pins where there are any.
+    """Finds the containers of a scope, by their pins where there are any.
 
     Args:
         finder: the directory.
@@ -93,28 +109,85 @@ def find_scope(
         pins: objectGUIDs by DN as written, from an earlier run.
 
     Raises:
-        ConfigurationError: `BaseNotFound`, `ScopeMoved` when a pinned container is gone, or
-            `ScopeGroupNotFound`.
+        ConfigurationError: `BaseNotFound`, or `ScopeMoved` when a pinned container is gone.
     """
     pinned: list[PinnedScope] = []
 
     def find(dn: str, name: str) -> Container:
         found = _find(finder, dn, pins.get(dn), f"spec.sources[{spec.source}].{name}", spec)
-        pinned.append(PinnedScope(dn=dn, guid=found.guid, current_dn=found.dn))
+        pinned.append(_pinned(dn, found))
         return found
 
     include = tuple(find(dn, "include") for dn in spec.include)
     exclude = tuple(find(dn, "exclude") for dn in spec.exclude)
-    groups: dict[str, Container] = {}
-    for dn, written_in in spec.groups.items():
-        found = groups[dn] = find_group(finder, dn, pins.get(dn), written_in, spec.resource)
-        pinned.append(PinnedScope(dn=dn, guid=found.guid, current_dn=found.dn))
     return FoundScope(
         include=include or (finder.resolve_container(base_dn),),
         exclude=exclude,
         pinned=tuple(pinned),
-        groups=groups,
     )
+
+
+def find_groups(
+    finders: Mapping[str, RootedFinder],
+    groups: Mapping[str, str],
+    pins: Mapping[str, str],
+    resource: str,
+) -> dict[str, FoundGroup]:
+    """Finds groups, each in the source whose directory its name belongs to.
+
+    One that is pinned and is not there any more may have moved to the domain of another source.
+
+    Args:
+        finders: the directories by name of source, in order of precedence.
+        groups: DNs as written, and the field of each.
+        pins: objectGUIDs by DN as written, from an earlier run.
+        resource: `Kind/name` that errors point at.
+
+    Raises:
+        ConfigurationError: `ScopeGroupNotFound`.
+    """
+    found: dict[str, FoundGroup] = {}
+    for dn, field in groups.items():
+        source = source_of(dn, finders)
+        guid = pins.get(dn)
+        if guid is not None:
+            source = _where_pinned(guid, source, finders)
+        group = find_group(finders[source], dn, guid, field, resource)
+        found[dn] = FoundGroup(source=source, group=group, pinned=_pinned(dn, group))
+    return found
+
+
+def source_of(dn: str, finders: Mapping[str, RootedFinder]) -> str:
+    """Name of the source whose directory a DN belongs to: the longest end in common decides.
+
+    Args:
+        dn: as a person wrote it.
+        finders: the directories by name of source, in order of precedence; the first one holds
+            what none of them seems to hold.
+    """
+    parts = _parts(dn)
+
+    def common(finder: RootedFinder) -> int:
+        roots = (_parts(name) for name in (finder.root.base_dn, *finder.root.naming_contexts))
+        return max((len(root) for root in roots if root and parts[-len(root) :] == root), default=0)
+
+    return max(finders, key=lambda name: common(finders[name]))
+
+
+def _parts(dn: str) -> list[str]:
+    parts = (part.partition("=") for part in split_name(dn.casefold()))
+    return [f"{name.strip()}={value.strip()}" for name, _, value in parts]
+
+
+def _where_pinned(guid: str, likely: str, finders: Mapping[str, RootedFinder]) -> str:
+    for source in (likely, *finders):
+        if finders[source].resolve_container_guid(guid) is not None:
+            return source
+    return likely
+
+
+def _pinned(dn: str, found: Container) -> PinnedScope:
+    return PinnedScope(dn=dn, guid=found.guid, current_dn=found.dn)
 
 
 def find_group(
@@ -195,6 +268,6 @@ def load_pins(store: Store, remembered: Sequence[PinnedScope]) -> dict[str, str]
     return {scope.dn: scope.guid for scope in remembered}
 
 
-def save_pins(store: Store, found: FoundScope) -> None:
-    """Remembers the pins of the containers the scope names now, and no others."""
-    store.put(META_SCOPES, json.dumps({scope.dn: scope.guid for scope in found.pinned}))
+def save_pins(store: Store, pinned: Iterable[PinnedScope]) -> None:
+    """Remembers the pins of what the scopes name now, and no others."""
+    store.put(META_SCOPES, json.dumps({scope.dn: scope.guid for scope in pinned}))

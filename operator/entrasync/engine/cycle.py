@@ -2,46 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
 
 import structlog
 
+from entrasync.api.choices import DriftPolicy
 from entrasync.api.directory_sync import OrphanCounts, OwnedObjects, SyncMode
+from entrasync.api.sync_run import ObjectError, RunScope
 from entrasync.directory.session import DirectorySession
 from entrasync.engine.approvals import Approvals
+from entrasync.engine.brake_checks import BrakeRules
 from entrasync.engine.braking import (
     blocked_message,
     blocked_plan,
-    braked_changes,
     check_shrinking,
     judge,
+    refused_takeovers,
     remember_size,
 )
-from entrasync.engine.cloud_space import load_cloud, recorded_anchors
-from entrasync.engine.containers import FoundScope
+from entrasync.engine.drift import drift_counts, not_accepted
 from entrasync.engine.effort import effort_of, pacing_of, plan_summary
-from entrasync.engine.evaluate import Evaluation, EvaluationRules, evaluate
-from entrasync.engine.evidence import EvidenceGatherer
-from entrasync.engine.exporting import Export, ExportTally, Traffic
-from entrasync.engine.importing import forget_cookie, source_empty
+from entrasync.engine.evaluate import EvaluationRules, EvaluationTotals, evaluate, selection_of
+from entrasync.engine.evidence import gather_evidence
+from entrasync.engine.failures import hold_back
+from entrasync.engine.forecasts import forecast
+from entrasync.engine.importing import forget_cookies, source_empty
 from entrasync.engine.inputs import CycleInputs, CycleParts
-from entrasync.engine.memberships import Memberships
+from entrasync.engine.matching import MatchFeatures
 from entrasync.engine.outcome import CycleOutcome, Stopwatch
-from entrasync.engine.plan import Action, CloudObject, Plan, plan_changes, removal_candidates
-from entrasync.engine.primary_groups import count_primary_members
-from entrasync.engine.reading import TenantReader, digest, read_source
+from entrasync.engine.plan import Plan, PlanRules, make_plan
+from entrasync.engine.reading import FoundSources, digest, read_sources
 from entrasync.engine.report import (
-    changes_of,
     conclude,
     object_errors,
+    planned_changes,
+    remind,
     summarize,
-    take_tally,
+    take_failures,
 )
-from entrasync.engine.selection import Selection, SelectionRules, select
-from entrasync.engine.source import SourceObject, SourceTree
-from entrasync.entra.batches import MOST_OBJECTS, START_OBJECTS, BatchSize
-from entrasync.entra.contracts import SyncObjectType, SyncVersion
-from entrasync.state.store import META_BATCH_SIZE
+from entrasync.engine.sending import Sender, sends_lists
+from entrasync.engine.stamping import follow_unstamped, stamp_users
+from entrasync.engine.tenant import TenantReader
+from entrasync.entra.contracts import SyncObjectType
+from entrasync.errors import BlockedError
 
 log = structlog.get_logger()
 
@@ -70,138 +75,152 @@ class _Cycle:
         self._outcome = outcome
         self._watch = Stopwatch(parts.monotonic, outcome.timings)
         self._tenant = TenantReader(inputs, parts, outcome)
-        self._selection = Selection()
+        self._shrank: BlockedError | None = None
 
     def run(self) -> CycleOutcome:
         self._store.bind(self._inputs.tenant_id)
-        with self._parts.session_factory() as session:
+        with ExitStack() as stack:
             with self._watch.stage("import"):
                 self._tenant.read()
-                found, attributes = read_source(session, self._inputs, self._parts, self._outcome)
+                sessions = {
+                    source.name: stack.enter_context(self._parts.open_source(source.name))
+                    for source in self._inputs.sources
+                }
+                found = read_sources(sessions, self._inputs, self._parts, self._outcome)
             with self._watch.stage("evaluate"):
-                cloud = load_cloud(self._store)
-                evaluation = self._evaluate(session, found, attributes, recorded_anchors(cloud))
+                rules = self._evaluation_rules(found)
+                follow_unstamped(self._inputs, self._store)
+                totals = self._evaluate(rules)
             with self._watch.stage("plan"):
-                plan = self._plan(session, found, attributes, evaluation, cloud)
-                if self._sends_lists(plan) and not self._tenant.is_read_back:
-                    self._tenant.read_back()
-                    cloud = load_cloud(self._store)
-                    plan = self._plan(session, found, attributes, evaluation, cloud)
-                self._tell_plan(plan, evaluation, cloud)
-        approvals = Approvals(self._store, self._parts.clock(), self._inputs.window)
-        scope = _scope_digest(found, self._inputs.selection)
-        exports = self._may_go_on(plan, evaluation, cloud, approvals, scope)
+                plan = self._plan(sessions, found, rules)
+        if self._inputs.anchors.stamp:
+            # it may take long, so no session is kept waiting for it
+            with self._watch.stage("stamp"):
+                self._outcome.stamping = stamp_users(self._inputs, self._parts)
+        scope = _scope_digest(found, self._inputs)
+        approvals = Approvals(self._store, self._parts.clock())
+        exports = self._may_go_on(plan, totals, approvals, scope)
+        self._parts.planned(plan)
+        sender = Sender(self._inputs, self._parts, self._outcome, self._tenant.max_links)
         if exports:
             with self._watch.stage("export"):
-                tally = self._export(plan, evaluation, approvals, self._memberships(cloud))
-            remember_size(self._store, scope, evaluation.in_scope)
-            conclude(self._outcome, tally)
-        summarize(self._outcome, exported=exports)
-        self._outcome.objects = self._owned_objects()
+                tally = sender.send(plan, approvals)
+            remember_size(self._store, scope, totals.in_scope)
+            if self._outcome.outcome != "Blocked" or tally.cancelled:
+                conclude(self._outcome, tally, self._store)
+        else:
+            if self._applies:
+                sender.restore(approvals)
+            take_failures(self._outcome, self._store)
+        if self._shrank is not None:
+            raise self._shrank
+        self._tell_end(exported=exports)
         return self._outcome
 
     # --- evaluate and plan -----------------------------------------------------------------
 
-    def _evaluate(
-        self,
-        session: DirectorySession,
-        found: FoundScope,
-        attributes: tuple[str, ...],
-        recorded: dict[str, str],
-    ) -> Evaluation:
-        self._parts.progress("Evaluate", 0, None)
-        objects = {
-            guid: SourceObject(
-                guid=guid, dn=row.dn, parent_guid=row.parent_guid, attributes=row.attributes
-            )
-            for guid, row in self._store.load_source().items()
-        }
-        links = self._store.load_source_links()
-        self._selection = select(
-            self._inputs.selection, found.group_guids, objects, links, attributes
+    def _evaluation_rules(self, found: FoundSources) -> EvaluationRules:
+        inputs = self._inputs
+        return EvaluationRules(
+            scopes=found.scopes,
+            selection=inputs.selection,
+            group_guids=found.group_guids,
+            attributes=found.attributes,
+            anchors=inputs.anchors,
+            join_users=inputs.join_users,
+            flows=inputs.flows,
+            max_group_members=inputs.max_group_members,
+            full=inputs.scope is RunScope.FULL,
         )
-        rules = EvaluationRules(
-            scope=found.scope,
-            anchor_source=self._inputs.anchor_source,
-            domain=session.root.domain,
-            max_group_members=self._inputs.max_group_members,
-            selection=self._selection,
+
+    def _evaluate(self, rules: EvaluationRules) -> EvaluationTotals:
+        totals = evaluate(
+            self._store, rules, lambda done, total: self._parts.progress("Evaluate", done, total)
         )
-        pins = recorded | self._store.pins()
-        evaluation = evaluate(objects, links, pins, rules)
-        self._outcome.excluded = dict(evaluation.excluded)
-        taking_part = (objects[each.guid] for each in evaluation.desired.values())
+        self._outcome.excluded = dict(totals.excluded)
         log.info(
             "evaluated",
-            in_scope=evaluation.in_scope,
-            excluded=dict(evaluation.excluded),
+            in_scope=totals.in_scope,
+            evaluated=totals.evaluated,
+            excluded=dict(totals.excluded),
             # as in Entra Connect, these are not synced
-            primary_group_members=count_primary_members(taking_part),
+            primary_group_members=totals.primary_group_members,
         )
-        if not evaluation.in_scope:
-            forget_cookie(self._store)
-            raise source_empty(self._inputs.directory_resource)
-        tree = SourceTree(objects)
-        self._outcome.names = {
-            anchor: tree.dn_of(desired.guid) for anchor, desired in evaluation.desired.items()
-        }
-        return evaluation
+        if totals.emptied or not totals.in_scope:
+            forget_cookies(self._store)
+            named = {source.name: source.resource for source in self._inputs.sources}
+            emptied = next(iter(totals.emptied), "")
+            raise source_empty(named.get(emptied, self._inputs.sync_resource))
+        return totals
 
     def _plan(
         self,
-        session: DirectorySession,
-        found: FoundScope,
-        attributes: Sequence[str],
-        evaluation: Evaluation,
-        cloud: dict[str, CloudObject],
+        sessions: Mapping[str, DirectorySession],
+        found: FoundSources,
+        rules: EvaluationRules,
     ) -> Plan:
-        candidates = removal_candidates(evaluation, cloud)
-        self._parts.progress("Plan", 0, len(candidates))
-        looked_at = 0
+        inputs, store = self._inputs, self._store
 
-        def progress() -> None:
-            nonlocal looked_at
-            looked_at += 1
-            self._parts.progress("Plan", looked_at, len(candidates))
+        def progress(done: int, total: int | None) -> None:
+            self._parts.progress("Plan", done, total)
 
-        gatherer = EvidenceGatherer(session, found.scope, attributes, self._selection)
-        evidence = gatherer.gather(candidates, progress)
-        plan = plan_changes(evaluation, cloud, evidence)
+        progress(0, None)
+        gather_evidence(sessions, found, selection_of(store, rules), store, progress)
+        plan = make_plan(
+            store,
+            PlanRules(
+                on_removal={
+                    kind: what
+                    for kind, what in inputs.on_removal.items()
+                    if kind not in inputs.selection.disabled
+                },
+                drift=inputs.drift,
+                orphans=inputs.orphans,
+            ),
+        )
         if plan.unaccounted:
             # something vanished without a trace: only a full read may find it again
-            forget_cookie(self._store)
+            forget_cookies(store)
+        self._foresee(plan)
+        hold_back(store, self._parts.clock(), everything=inputs.scope is RunScope.FULL)
         return plan
 
-    def _tell_plan(self, plan: Plan, evaluation: Evaluation, cloud: dict[str, CloudObject]) -> None:
-        outcome = self._outcome
-        self._tell_effort(plan, cloud)
-        outcome.orphans = OrphanCounts(
-            users=plan.orphans.get(SyncObjectType.USER, 0),
-            groups=plan.orphans.get(SyncObjectType.GROUP, 0),
-            contacts=plan.orphans.get(SyncObjectType.CONTACT, 0),
+    def _foresee(self, plan: Plan) -> None:
+        """Asks what the service will make of additions."""
+        company = self._tenant.company
+        if company is None or not plan.total:
+            return
+        foresight = forecast(
+            self._store,
+            self._parts.accounts,
+            MatchFeatures.of(company.feature_bits),
+            self._inputs.matching,
+            lambda done, total: self._parts.progress("Plan", done, total),
         )
-        previews = self._inputs.mode is SyncMode.PREVIEW
-        outcome.changes = changes_of(plan.changes if previews else ())
-        object_errors(outcome, evaluation, plan)
+        # what follows a deleted object is told so, whatever the service calls it
+        self._outcome.outcomes = self._store.plan.outcome_counts()
+        if foresight.warning is not None:
+            log.warning("takeovers_unforeseen", message=foresight.warning)
+            self._outcome.message = f"{self._outcome.message} {foresight.warning}.".strip()
 
-    def _sends_lists(self, plan: Plan) -> bool:
-        """Whether members travel as whole lists.
-
-        Such a list removes whoever somebody else added since the tenant was read back.
-        """
-        lists = self._inputs.version is SyncVersion.V1
-        return lists and any(change.action is Action.LINKS for change in plan.changes)
-
-    def _tell_effort(self, plan: Plan, cloud: dict[str, CloudObject]) -> None:
-        """How many writes the plan takes, and until when at this tenant's quota."""
+    def _tell_plan(self, plan: Plan) -> None:
+        """What the plan would do, how many writes that takes and until when."""
         outcome, pacer = self._outcome, self._parts.pacer
-        effort = effort_of(plan.changes, self._tenant.max_links, self._memberships(cloud))
+        effort = effort_of(
+            self._store,
+            self._tenant.max_links,
+            whole=sends_lists(self._inputs),
+        )
         outcome.plan = plan
-        outcome.summary = plan_summary(plan, effort, pacer, self._parts.clock())
+        outcome.summary = plan_summary(plan.digest, effort, pacer, self._parts.clock())
         outcome.pacing = pacing_of(pacer)
+        outcome.orphans = _orphans(plan.orphans)
+        if not self._applies:
+            outcome.changes = planned_changes(plan)
+        object_errors(outcome, self._store, plan, self._left_alone())
         log.info(
             "planned",
-            changes=len(plan.changes),
+            changes=plan.total,
             digest=plan.digest,
             writes=effort.writes,
             links=effort.links,
@@ -209,112 +228,98 @@ class _Cycle:
             expected_completion_time=outcome.summary.expected_completion_time,
         )
 
-    def _memberships(self, cloud: dict[str, CloudObject]) -> Memberships:
-        return Memberships(cloud, whole=self._inputs.version is SyncVersion.V1)
+    def _left_alone(self) -> Iterator[ObjectError]:
+        """What the plan leaves as it is, beside what evaluation withheld."""
+        yield from refused_takeovers(self._store)
+        if self._inputs.drift is DriftPolicy.REPAIR:
+            yield from not_accepted(self._store)
+
+    @property
+    def _applies(self) -> bool:
+        return self._inputs.mode is SyncMode.APPLY
 
     # --- brakes ----------------------------------------------------------------------------
 
     def _may_go_on(
-        self,
-        plan: Plan,
-        evaluation: Evaluation,
-        cloud: dict[str, CloudObject],
-        approvals: Approvals,
-        scope: str,
+        self, plan: Plan, totals: EvaluationTotals, approvals: Approvals, scope: str
     ) -> bool:
         """Whether to export: not with Preview, not over a limit nobody let through."""
         inputs, outcome = self._inputs, self._outcome
-        applies = inputs.mode is SyncMode.APPLY
         verdict = judge(
-            plan,
-            cloud,
-            inputs.limits,
             self._store,
             approvals,
-            since=self._parts.clock() - inputs.window,
-            offered=inputs.approved,
-        )
-        if verdict.blocked is not None:
-            outcome.outcome, outcome.reason = "Blocked", verdict.blocked.brakes[0].reason
-            outcome.message = blocked_message(verdict.blocked)
-            outcome.blocked_plan = blocked_plan(verdict.blocked)
-            return False
-        if verdict.approved is not None and applies:
-            approvals.use(verdict.approved.digest, braked_changes(verdict.approved))
-            outcome.approval_used = verdict.approved.digest
-        if verdict.approved is None and not any(map(approvals.covers, plan.changes)):
-            check_shrinking(
-                self._store, scope, evaluation.in_scope, inputs.limits, inputs.directory_resource
-            )
-        return applies
-
-    # --- export ----------------------------------------------------------------------------
-
-    def _export(
-        self,
-        plan: Plan,
-        evaluation: Evaluation,
-        approvals: Approvals,
-        memberships: Memberships,
-    ) -> ExportTally:
-        if plan.adopted:
-            with self._store.results() as writer:
-                for anchor in sorted(plan.adopted):
-                    desired = evaluation.desired[anchor]
-                    writer.changed(anchor, str(desired.object_type), desired.guid, {})
-        traffic = self._traffic()
-        export = Export(
-            self._parts.client,
-            self._store,
-            approvals,
-            now=self._parts.clock,
-            traffic=traffic,
-            memberships=memberships,
-        )
-        try:
-            export.send(
-                plan.changes, lambda done, total: self._parts.progress("Export", done, total)
-            )
-        finally:
-            take_tally(self._outcome, export.tally)
-            self._outcome.pacing = pacing_of(traffic.pacer)
-            self._store.put(META_BATCH_SIZE, str(traffic.size.objects))
-        if export.tally.requests:
-            self._parts.progress("Confirm", 0, 1)
-            successful = len(export.tally.done)
-            self._parts.client.finalize_export(successful + export.tally.error_count, successful)
-            self._parts.progress("Confirm", 1, 1)
-        return export.tally
-
-    def _traffic(self) -> Traffic:
-        parts = self._parts
-        learnt = self._store.get(META_BATCH_SIZE)
-        return Traffic(
-            pacer=parts.pacer,
-            size=BatchSize(
-                parts.monotonic,
-                start=START_OBJECTS if learnt is None else int(learnt),
-                most=min(MOST_OBJECTS, parts.pacer.quota),
+            BrakeRules(
+                limits=inputs.limits,
+                since=self._parts.clock() - inputs.window,
+                matching=inputs.matching,
+                tenant_threshold=self._tenant.deletion_threshold(deletes=plan.deletes),
+                on_blocked=inputs.on_blocked,
+                offered=inputs.approved,
+                applies=self._applies,
             ),
-            max_links=self._tenant.max_links,
-            cancelled=parts.cancelled,
-            waiting=parts.waiting,
         )
+        self._tell_plan(plan)
+        if self._applies and verdict.approved:
+            outcome.approval_used = verdict.approved[0]
+        blocked = verdict.blocked
+        try:
+            check_shrinking(
+                self._store,
+                scope,
+                totals.in_scope,
+                inputs.limits,
+                inputs.sync_resource,
+                lambda: forget_cookies(self._store),
+                None if blocked is None else blocked.digest,
+            )
+        except BlockedError as error:
+            # nothing goes on, whatever a brake would leave to go on
+            self._shrank = error
+            blocked = None if blocked is None else replace(blocked, rest_goes_on=False)
+        if blocked is not None:
+            outcome.outcome, outcome.reason = "Blocked", blocked.brakes[0].reason
+            outcome.message = blocked_message(blocked)
+            outcome.blocked_plan = blocked_plan(blocked)
+        exports = self._applies and verdict.exports and self._shrank is None
+        if exports and verdict.lets_through:
+            # a run that is killed half-way goes on without asking again
+            remember_size(self._store, scope, totals.in_scope)
+        return exports
 
-    def _owned_objects(self) -> OwnedObjects:
-        counts = self._store.owned_counts()
-        return OwnedObjects(
+    # --- the end ---------------------------------------------------------------------------
+
+    def _tell_end(self, *, exported: bool) -> None:
+        outcome, cloud = self._outcome, self._store.cloud
+        summarize(outcome, exported=exported)
+        if not exported:
+            remind(outcome, self._store)
+        outcome.message = "; ".join(filter(None, (outcome.message, outcome.stamping)))
+        counts = cloud.owned_counts()
+        outcome.objects = OwnedObjects(
             users=counts.get(SyncObjectType.USER, 0),
             groups=counts.get(SyncObjectType.GROUP, 0),
             contacts=counts.get(SyncObjectType.CONTACT, 0),
             links=counts.get("links", 0),
         )
+        outcome.drift = drift_counts(self._store)
+        if exported:
+            outcome.orphans = _orphans(cloud.orphan_counts())
 
 
-def _scope_digest(found: FoundScope, selection: SelectionRules) -> str:
+def _orphans(counts: Mapping[str, int]) -> OrphanCounts:
+    return OrphanCounts(
+        users=counts.get(SyncObjectType.USER, 0),
+        groups=counts.get(SyncObjectType.GROUP, 0),
+        contacts=counts.get(SyncObjectType.CONTACT, 0),
+    )
+
+
+def _scope_digest(found: FoundSources, inputs: CycleInputs) -> str:
     return digest(
-        sorted(each.guid for each in found.include),
-        sorted(each.guid for each in found.exclude),
+        {
+            name: [sorted(scope.include), sorted(scope.exclude)]
+            for name, scope in found.scopes.items()
+        },
         sorted(found.group_guids.values()),
-        selection.facts,
+        inputs.selection.facts,
     )

@@ -8,7 +8,6 @@ from typing import Final, Protocol
 
 import structlog
 
-from entrasync.engine.cloud_space import distrust_cloud_space
 from entrasync.engine.tally import ExportTally
 from entrasync.entra.batches import BatchLimits, BatchSize, links_within, references
 from entrasync.entra.contracts import ObjectResult, SyncObject
@@ -18,7 +17,8 @@ from entrasync.entra.object_errors import REQUEST_REFUSED_CODE
 from entrasync.entra.pacing import Pacer
 from entrasync.entra.refusals import UnknownFaultError
 from entrasync.errors import TransientError
-from entrasync.state.store import META_PACING, Store
+from entrasync.state.checkpoints import META_PACING
+from entrasync.state.store import Store
 
 MOST_REFUSED_IN_A_ROW: Final = 5
 """Objects refused one after the other, none taken in between, before the service is to blame."""
@@ -101,13 +101,14 @@ class Delivery:
             TransientError: a call failed, or the service refuses whatever is sent.
         """
         traffic = self._traffic
-        cost = traffic.pacer.cost(len(batch), sum(map(references, batch)))
+        links = sum(map(references, batch))
+        cost = traffic.pacer.cost(len(batch), links)
         if not self._go_on(
             not traffic.cancelled() and traffic.pacer.wait(cost, traffic.cancelled, traffic.waiting)
         ):
             return
         try:
-            results = self._call(batch)
+            results = self._call(batch, links)
         except _REFUSALS as error:
             yield from self._in_parts(batch, error)
         else:
@@ -119,11 +120,11 @@ class Delivery:
             self._tally.cancelled = True
         return not self._tally.cancelled
 
-    def _call(self, batch: Sequence[SyncObject]) -> Sequence[ObjectResult]:
+    def _call(self, batch: Sequence[SyncObject], links: int) -> Sequence[ObjectResult]:
         pacer, size = self._traffic.pacer, self._traffic.size
-        pacer.reserve(len(batch), sum(map(references, batch)))
+        pacer.reserve(len(batch), links)
         anchors = [each.source_anchor for each in batch]
-        self._store.record_intent(anchors, {META_PACING: pacer.memory()})
+        self._store.checkpoints.record_intent(anchors, {META_PACING: pacer.memory()})
         self._tally.requests += 1
         throttled, since = pacer.throttled, size.now
         try:
@@ -143,7 +144,7 @@ class Delivery:
         """Halves what was refused as a whole, down to whom it is the fault of."""
         if isinstance(error, UnknownFaultError):
             # whether anything of it took effect is not known, and the parts replace its note
-            distrust_cloud_space(self._store)
+            self._store.cloud.distrust()
         if len(batch) == 1:
             yield batch, [self._refuse(batch[0], error)]
             return

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from entrasync.api.sync_run import Pacing, PlanSummary
-from entrasync.engine.memberships import Memberships
 from entrasync.engine.outcome import format_duration
-from entrasync.engine.plan import Action, Plan, PlannedChange
-from entrasync.entra.batches import links_within, references
+from entrasync.entra.batches import links_within
 from entrasync.entra.pacing import Pacer
+from entrasync.state.store import Store
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -29,27 +27,19 @@ class Effort:
     references: int
 
 
-def effort_of(changes: Sequence[PlannedChange], max_links: int, memberships: Memberships) -> Effort:
-    """What sending changes costs if everything is taken.
+def effort_of(store: Store, max_links: int, *, whole: bool) -> Effort:
+    """What sending the plan costs if everything that is not held is taken.
 
     Args:
-        changes: of a plan.
+        store: the state, with a plan.
         max_links: most links of one request, as the tenant's configuration says.
-        memberships: how links travel.
+        whole: whether complete lists of members travel, as with V1.
     """
-    room = max(1, links_within(max_links))
-    writes = links = others = 0
-    for change in changes:
-        if change.action is not Action.LINKS:
-            writes += 1
-            others += references(change.message)
-        else:
-            links += memberships.size(change)
-            writes += memberships.slices(change, room)
-    return Effort(writes=writes, links=links, references=links + others)
+    costs = store.plan.costs(max(1, links_within(max_links)), whole=whole)
+    return Effort(writes=costs.writes, links=costs.links, references=costs.references)
 
 
-def plan_summary(plan: Plan, effort: Effort, pacer: Pacer, now: dt.datetime) -> PlanSummary:
+def plan_summary(digest: str, effort: Effort, pacer: Pacer, now: dt.datetime) -> PlanSummary:
     """The plan as status shows it."""
     expected = None
     if effort.writes:
@@ -57,7 +47,7 @@ def plan_summary(plan: Plan, effort: Effort, pacer: Pacer, now: dt.datetime) -> 
         done = now.astimezone(dt.UTC) + dt.timedelta(seconds=seconds)
         expected = done.strftime("%Y-%m-%dT%H:%M:%SZ")
     return PlanSummary(
-        digest=plan.digest,
+        digest=digest,
         writes=effort.writes,
         links=effort.links,
         expected_completion_time=expected,

@@ -1,233 +1,333 @@
-"""From what the source holds to what the cloud should hold."""
+"""From what the sources hold to what must change in the cloud, in one transaction.
+
+Looks at what changed; at everything where rules did, told by digests of the last evaluation.
+"""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
 
-from entrasync.api.directory_sync import AnchorSource
-from entrasync.engine.anchors import computed_anchor
-from entrasync.engine.flows import flow
-from entrasync.engine.scope import Scope
-from entrasync.engine.selection import Selection
-from entrasync.engine.source import SourceKind, SourceObject, SourceTree
-from entrasync.entra.contracts import PropertyValue, SyncObjectType
+import structlog
 
-OBJECT_TYPES = {
-    SourceKind.USER: SyncObjectType.USER,
-    SourceKind.GROUP: SyncObjectType.GROUP,
-    SourceKind.CONTACT: SyncObjectType.CONTACT,
-}
+from entrasync import __version__
+from entrasync.api.choices import JoinBy
+from entrasync.engine.comparing import OBJECT_TYPES, Comparer
+from entrasync.engine.flows import FlowSet
+from entrasync.engine.inputs import AnchorRules
+from entrasync.engine.primary_groups import count_primary_members
+from entrasync.engine.scope import Places, Scope
+from entrasync.engine.selecting import KINDS, Selector
+from entrasync.engine.selection import Selection, SelectionRules, select
+from entrasync.engine.source import SourceKind
+from entrasync.state.evaluation import META_KEPT, Withheld
+from entrasync.state.pairs import PairSpace
+from entrasync.state.parts import Source
+from entrasync.state.rows import guid_bytes
+from entrasync.state.schema import Kind
+from entrasync.state.store import Store
+
+__all__ = [
+    "OBJECT_TYPES",
+    "EvaluationRules",
+    "EvaluationTotals",
+    "Withheld",
+    "evaluate",
+    "selection_of",
+]
+
+log = structlog.get_logger()
+
+META_SELECTION: Final = "evaluation-selection"
+"""Facts of the rules that say what takes part, as of the last evaluation."""
+META_FLOWS: Final = "evaluation-flows"
+"""Facts of the rules that say what objects should be."""
+META_LIMIT: Final = "evaluation-limit"
+"""Most members a group may have."""
+META_PRIMARY: Final = "evaluation-primary-group-members"
+META_SOURCES: Final = "evaluation-sources"
+"""Names of the sources of which something took part, as JSON."""
+
+_NUMBERS: Final = {kind: number for number, kind in KINDS.items()}
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class EvaluationRules:
-    """What decides how a source is evaluated.
+    """What decides how the sources are evaluated.
 
     Attributes:
-        scope: containers in and out.
-        anchor_source: where anchors come from.
-        domain: DNS name of the domain.
+        scopes: containers in and out, by name of source.
+        selection: what of the containers takes part, as written.
+        group_guids: objectGUIDs of the groups it names, by DN as written.
+        attributes: as the sources were asked for them, by name of source.
+        anchors: where anchors come from.
+        join_users: what joins users of several sources.
+        flows: how attributes travel.
         max_group_members: most members a group may have.
-        selection: what of the containers takes part.
+        full: whether everything is evaluated, whatever changed.
     """
 
-    scope: Scope
-    anchor_source: AnchorSource
-    domain: str
+    scopes: Mapping[str, Scope]
+    selection: SelectionRules
+    group_guids: Mapping[str, str]
+    attributes: Mapping[str, tuple[str, ...]]
+    anchors: AnchorRules
+    join_users: JoinBy
+    flows: FlowSet
     max_group_members: int
-    selection: Selection = field(default_factory=Selection)
+    full: bool = False
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class DesiredObject:
-    """One cloud object as it should be.
+class EvaluationTotals:
+    """What an evaluation found.
 
     Attributes:
-        guid: objectGUID of its source.
-        object_type: user, group or contact.
-        anchor: its SourceAnchor.
-        properties: wanted properties; a key that is absent should have no value.
-        members: SourceAnchors of the members; empty for what is no group.
-    """
-
-    guid: str
-    object_type: SyncObjectType
-    anchor: str
-    properties: Mapping[str, PropertyValue]
-    members: frozenset[str] = frozenset()
-
-
-@dataclass(slots=True, frozen=True, kw_only=True)
-class Withheld:
-    """An object that takes part but is left as it is in the cloud, and why.
-
-    Attributes:
-        anchor: SourceAnchor under which the cloud may hold it.
-        guid: objectGUID of its source.
-        object_type: user, group or contact.
-        reason: `AnchorChanged`, `DuplicateAnchor` or `GroupTooLarge`.
-        message: what to do.
-    """
-
-    anchor: str
-    guid: str
-    object_type: SyncObjectType
-    reason: str
-    message: str
-
-
-@dataclass(slots=True, frozen=True, kw_only=True)
-class Evaluation:
-    """What the cloud should hold.
-
-    Attributes:
-        desired: by SourceAnchor.
-        withheld: objects frozen as they are.
+        in_scope: objects in scope, the excluded ones left out.
         excluded: how many objects in the containers each rule left out, by its name: default
             exclusions, and what the sync itself says of its kinds.
-        in_scope: objects in scope, the excluded ones left out.
-        kept: SourceAnchors of objects whose kind is not synced: left as they are in the cloud, but
-            members of groups like any other.
-        kept_types: the kinds that are not synced.
+        evaluated: objects that were looked at.
+        primary_group_members: users whose primary group takes part; as of the last time that
+            everything was looked at.
+        emptied: names of sources of which nothing takes part any more; nothing was changed then.
     """
 
-    desired: Mapping[str, DesiredObject]
-    withheld: tuple[Withheld, ...]
-    excluded: Mapping[str, int]
     in_scope: int
-    kept: frozenset[str] = frozenset()
-    kept_types: frozenset[SyncObjectType] = frozenset()
+    excluded: Mapping[str, int]
+    evaluated: int
+    primary_group_members: int
+    emptied: tuple[str, ...] = ()
 
-    @property
-    def frozen(self) -> frozenset[str]:
-        """SourceAnchors of all that is left as it is."""
-        return self.kept | {each.anchor for each in self.withheld}
+
+class _NothingTakesPart(Exception):  # noqa: N818  - no error: it takes back what was written
+    def __init__(self, totals: EvaluationTotals) -> None:
+        super().__init__()
+        self.totals = totals
+
+
+def selection_of(store: Store, rules: EvaluationRules) -> Selection:
+    """The rules of what takes part, tied to the sources that were read.
+
+    Raises:
+        ConfigurationError: `ScopeGroupNotFound`: what a DN names is no group.
+        BlockedError: `SourceEmpty`: a scoping group has no members.
+    """
+    names = [name for attributes in rules.attributes.values() for name in attributes]
+    return select(rules.selection, rules.group_guids, store, names)
 
 
 def evaluate(
-    objects: Mapping[str, SourceObject],
-    links: Mapping[str, frozenset[str]],
-    pins: Mapping[str, str],
-    rules: EvaluationRules,
-) -> Evaluation:
-    """Decides what takes part, ties it to anchors, and computes its properties.
+    store: Store, rules: EvaluationRules, progress: Callable[[int, int | None], None]
+) -> EvaluationTotals:
+    """Decides what takes part, ties it to anchors, and finds out what must change.
+
+    When nothing takes part, or nothing of a source of which something did, nothing is changed.
 
     Args:
-        objects: the source space by objectGUID, containers included.
-        links: objectGUIDs of members by objectGUID of the group, ends out of scope included.
-        pins: anchors fixed at first export, by objectGUID.
-        rules: scope, anchors, domain, limits.
+        store: the state, imported.
+        rules: what decides.
+        progress: told steps done, and all steps where that is known.
 
     Raises:
+        ConfigurationError: `ScopeGroupNotFound`.
         BlockedError: `SourceEmpty`: a scoping group leaves out all there is of a kind.
     """
-    tree = SourceTree(objects)
-    taking_part, excluded = _select(objects, tree, rules)
-    disabled = rules.selection.rules.disabled
-    anchors, withheld = _assign_anchors(taking_part, pins, rules.anchor_source)
-    desired: dict[str, DesiredObject] = {}
-    kept: set[str] = set()
-    for source in taking_part:
-        anchor = anchors.get(source.guid)
-        if anchor is None:
-            continue
-        if source.kind in disabled:
-            kept.add(anchor)
-            continue
-        members = links.get(source.guid, frozenset())
-        if source.kind is SourceKind.GROUP and len(members) > rules.max_group_members:
-            withheld.append(_too_large(source, anchor, len(members), rules.max_group_members))
-            continue
-        desired[anchor] = DesiredObject(
-            guid=source.guid,
-            object_type=OBJECT_TYPES[source.kind],
-            anchor=anchor,
-            properties=flow(
-                source, dn=tree.dn_of(source.guid), domain=rules.domain, anchor_of=anchors.get
-            ),
-            members=frozenset(anchors[guid] for guid in members if guid in anchors),
+    try:
+        with store.transaction():
+            return _Evaluation(store, rules, progress).run()
+    except _NothingTakesPart as nothing:
+        return nothing.totals
+
+
+class _Evaluation:
+    def __init__(
+        self, store: Store, rules: EvaluationRules, progress: Callable[[int, int | None], None]
+    ) -> None:
+        self._store = store
+        self._space = store.evaluation
+        self._rules = rules
+        self._progress = progress
+        self._sources = self._space.parts.sources()
+        self._facts = _facts(rules, self._sources)
+        self._selects_all = rules.full or self._differs(META_SELECTION)
+        self._compares_all = rules.full or self._differs(META_FLOWS)
+        disabled = rules.selection.disabled
+        self._kept = "(" + ", ".join(f"{_NUMBERS[kind]:d}" for kind in sorted(disabled)) + ")"
+        self._kept_types = (
+            "(" + ", ".join(f"'{OBJECT_TYPES[kind]}'" for kind in sorted(disabled)) + ")"
         )
-    kept_types = frozenset(OBJECT_TYPES[kind] for kind in disabled)
-    return Evaluation(
-        desired=desired,
-        withheld=tuple(each for each in withheld if each.object_type not in kept_types),
-        excluded=dict(excluded),
-        in_scope=len(taking_part),
-        kept=frozenset(kept),
-        kept_types=kept_types,
-    )
+        self._done = 0
 
+    def _differs(self, key: str) -> bool:
+        return self._store.get(key) != self._facts[key]
 
-def _select(
-    objects: Mapping[str, SourceObject], tree: SourceTree, rules: EvaluationRules
-) -> tuple[list[SourceObject], Counter[str]]:
-    """What takes part, and how much each rule left out."""
-    left_out: dict[SourceKind, Counter[str]] = {kind: Counter() for kind in OBJECT_TYPES}
-    taking_part: list[SourceObject] = []
-    for guid in sorted(objects):
-        source = objects[guid]
-        kind = source.kind
-        if kind is SourceKind.OTHER or not rules.scope.holds(guid, tree):
-            continue
-        rule = rules.selection.left_out_by(source)
-        left_out[kind][rule or ""] += 1
-        if rule is None:
-            taking_part.append(source)
-    rules.selection.require_members(left_out)
-    excluded = sum(left_out.values(), Counter[str]())
-    del excluded[""]
-    return taking_part, excluded
+    def run(self) -> EvaluationTotals:
+        limit_changed = self._differs(META_LIMIT)
+        selection = selection_of(self._store, self._rules)
+        if not (
+            self._selects_all
+            or self._compares_all
+            or limit_changed
+            or self._space.parts.has_changes()
+        ):
+            return self._totals(0)
+        places = Places(self._space.parts.place, self._verdicts())
+        evaluated = self._select(selection, places)
+        totals = self._totals(evaluated)
+        peopled = self._peopled()
+        emptied = set(json.loads(self._store.get(META_SOURCES) or "[]")) - peopled
+        if not totals.in_scope or emptied:
+            raise _NothingTakesPart(replace(totals, emptied=tuple(sorted(emptied))))
+        selection.require_members(self._left_out())
+        self._mark(limit_changed=limit_changed)
+        comparer = Comparer(
+            self._space.comparison,
+            self._rules.flows,
+            places,
+            self._rules.selection.disabled,
+            self._rules.max_group_members,
+        )
+        comparer.compare(everything=self._compares_all, progress=self._tell(evaluated))
+        self._space.comparison.find_candidates(self._kept_types, everything=self._compares_all)
+        self._compare_links()
+        self._space.comparison.finish()
+        for key, value in self._facts.items():
+            self._store.put(key, value)
+        self._store.put(META_SOURCES, json.dumps(sorted(peopled)))
+        return totals
 
+    def _peopled(self) -> set[str]:
+        """Sources of which something takes part; those that rest are as they are."""
+        return {
+            source.name
+            for source in self._sources
+            if source.rank is None or self._space.parts.is_peopled(source.number)
+        }
 
-def _assign_anchors(
-    sources: list[SourceObject], pins: Mapping[str, str], anchor_source: AnchorSource
-) -> tuple[dict[str, str], list[Withheld]]:
-    """Anchors by objectGUID; what has none that is certain is withheld."""
-    computed = {source.guid: computed_anchor(source, anchor_source) for source in sources}
-    uses = Counter(pins.get(guid, anchor) for guid, anchor in computed.items())
-    anchors: dict[str, str] = {}
-    withheld: list[Withheld] = []
-    for source in sources:
-        anchor = pins.get(source.guid, computed[source.guid])
-        if anchor != computed[source.guid]:
-            reason, message = (
-                "AnchorChanged",
-                (
-                    "the tenant holds it under this anchor, and its mS-DS-ConsistencyGuid gives"
-                    " another one now; set that back, the cloud object stays as it is meanwhile"
-                ),
-            )
-        elif uses[anchor] > 1:
-            reason, message = (
-                "DuplicateAnchor",
-                (
-                    "another object in scope has the same mS-DS-ConsistencyGuid; clear it on one"
-                    " of them, neither is exported meanwhile"
-                ),
-            )
+    def _verdicts(self) -> dict[int, bool]:
+        """Containers of the scope by number, and whether they are in or out."""
+        found: dict[int, bool] = {}
+        for scope in self._rules.scopes.values():
+            for guids, inside in ((scope.include, True), (scope.exclude, False)):
+                for guid in guids:
+                    number = self._space.parts.number_of(guid_bytes(guid))
+                    if number is not None:
+                        found[number] = inside
+        return found
+
+    def _select(self, selection: Selection, places: Places) -> int:
+        parts = self._space.parts
+        parts.begin()
+        self._space.clusters.begin()
+        self._space.marks.begin()
+        if not self._compares_all:
+            self._space.marks.told_groups()
+        if not self._selects_all and selection.names_groups:
+            self._selects_all = not selection.mark_changed_members()
+        if not self._selects_all:
+            parts.mark_below()
+        selector = Selector(
+            parts,
+            self._space.clusters,
+            selection,
+            places,
+            self._rules.anchors,
+            self._rules.join_users,
+            {source.number: source.rank for source in self._sources},
+        )
+        evaluated = selector.select(
+            everything=self._selects_all,
+            remember=not self._compares_all,
+            progress=self._tell(0),
+        )
+        selector.join(everything=self._selects_all)
+        if self._selects_all:
+            members = count_primary_members(selector.primary_groups, parts.takes_part)
+            self._store.put(META_PRIMARY, str(members))
+            unresolved = parts.unresolved_principals()
+            if unresolved:
+                log.info("foreign_principals_left_out", count=unresolved)
+        return evaluated
+
+    def _tell(self, before: int) -> Callable[[int], None]:
+        return lambda done: self._progress(before + done, None)
+
+    def _mark(self, *, limit_changed: bool) -> None:
+        resting = [source.number for source in self._sources if source.rank is None]
+        self._space.comparison.begin(self._kept, resting)
+        if self._compares_all:
+            return
+        marks = self._space.marks
+        marks.objects(resting=bool(resting))
+        marks.parts()
+        marks.links()
+        marks.of_changed_groups(self._rules.max_group_members)
+        if limit_changed:
+            marks.of_all_groups()
+        marks.held_back(self._kept)
+
+    def _compare_links(self) -> None:
+        pairs = PairSpace(self._store.database, self._kept)
+        if self._compares_all:
+            pairs.compare_all(lambda done: self._progress(done, None))
         else:
-            anchors[source.guid] = anchor
-            continue
-        withheld.append(
-            Withheld(
-                anchor=anchor,
-                guid=source.guid,
-                object_type=OBJECT_TYPES[source.kind],
-                reason=reason,
-                message=message,
-            )
+            pairs.compare_changed()
+
+    def _totals(self, evaluated: int) -> EvaluationTotals:
+        excluded: Counter[str] = Counter()
+        in_scope = 0
+        for (rule, _), count in self._space.counts().items():
+            if rule is None:
+                in_scope += count
+            else:
+                excluded[rule] += count
+        return EvaluationTotals(
+            in_scope=in_scope,
+            excluded=dict(excluded),
+            evaluated=evaluated,
+            primary_group_members=int(self._store.get(META_PRIMARY) or 0),
         )
-    return anchors, withheld
+
+    def _left_out(self) -> dict[SourceKind, Counter[str]]:
+        found: dict[SourceKind, Counter[str]] = {}
+        for (rule, kind), count in self._space.counts().items():
+            found.setdefault(KINDS[Kind(kind)], Counter())[rule or ""] += count
+        return found
 
 
-def _too_large(source: SourceObject, anchor: str, members: int, limit: int) -> Withheld:
-    return Withheld(
-        anchor=anchor,
-        guid=source.guid,
-        object_type=SyncObjectType.GROUP,
-        reason="GroupTooLarge",
-        message=f"it has {members} members, at most {limit} are taken; it is frozen as it is and"
-        " goes on by itself when it fits",
-    )
+def _facts(rules: EvaluationRules, sources: list[Source]) -> dict[str, str]:
+    """What tells these rules from those of the last evaluation; another program has others."""
+    scopes = [
+        [
+            source.name,
+            source.rank,
+            sorted(rules.scopes[source.name].include),
+            sorted(rules.scopes[source.name].exclude),
+        ]
+        if source.name in rules.scopes
+        else [source.name, source.rank]
+        for source in sources
+    ]
+    selection = [
+        __version__,
+        scopes,
+        rules.selection.facts,
+        sorted(rules.group_guids.items()),
+        [rules.anchors.source, rules.anchors.attribute],
+        rules.join_users,
+    ]
+    flows = [
+        __version__,
+        rules.flows.digest,
+        [[source.name, source.rank, source.domain] for source in sources],
+        sorted(rules.selection.disabled),
+    ]
+    return {
+        META_SELECTION: json.dumps(selection),
+        META_FLOWS: json.dumps(flows),
+        META_LIMIT: str(rules.max_group_members),
+        META_KEPT: ",".join(f"{_NUMBERS[kind]:d}" for kind in sorted(rules.selection.disabled)),
+    }

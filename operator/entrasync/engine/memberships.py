@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from entrasync.engine.plan import Action, CloudObject, PlannedChange
+from entrasync.engine.changes import Action, PlannedChange
 from entrasync.entra.contracts import KEY_MEMBER, SyncObject
+from entrasync.state.store import Store
 
 
 class Memberships:
@@ -18,25 +18,14 @@ class Memberships:
     here, a device for example: who is left out of a whole list is removed.
 
     Args:
-        cloud: what the tenant holds before the export, by SourceAnchor.
+        store: knows what the tenant holds at any time of the export.
         whole: whether the complete list of members is sent each time, as V1 wants it (documented);
             otherwise changes, as V2 takes them.
     """
 
-    def __init__(self, cloud: Mapping[str, CloudObject], *, whole: bool) -> None:
-        self._cloud = cloud
-        self._present = set(cloud)
-        self._deleted: set[str] = set()
+    def __init__(self, store: Store, *, whole: bool) -> None:
+        self._store = store
         self._whole = whole
-
-    def note(self, done: Iterable[PlannedChange]) -> None:
-        """Takes notice of what the service took."""
-        for change in done:
-            if change.action is Action.ADD:
-                self._present.add(change.message.source_anchor)
-            elif change.action is Action.DELETE:
-                self._present.discard(change.message.source_anchor)
-                self._deleted.add(change.message.source_anchor)
 
     def sendable(self, change: PlannedChange) -> PlannedChange | None:
         """The change without members to add that the tenant does not hold, `None` if none is left.
@@ -45,8 +34,11 @@ class Memberships:
         """
         if change.action is not Action.LINKS:
             return change
+        absent = self._store.checkpoints.absent_members(change.number)
+        if not absent:
+            return change
         links = change.message.links
-        held = tuple(link for link in links if not link.add or link.anchor in self._present)
+        held = tuple(link for link in links if not link.add or link.anchor not in absent)
         if len(held) == len(links):
             return change
         return replace(change, message=replace(change.message, links=held)) if held else None
@@ -55,8 +47,8 @@ class Memberships:
         """What is sent for a change."""
         if change.action is not Action.LINKS or not self._whole:
             return change.message
-        members = self._after(change) - self._deleted
-        return replace(change.message, properties={KEY_MEMBER: tuple(sorted(members))}, links=())
+        members = sorted(self._store.checkpoints.names(self._after(change)))
+        return replace(change.message, properties={KEY_MEMBER: tuple(members)}, links=())
 
     def size(self, change: PlannedChange) -> int:
         """Members that travel with a change of links if all of it can be done."""
@@ -66,9 +58,10 @@ class Memberships:
         """Objects that a change of links becomes when a request takes so many links."""
         return 1 if self._whole else -(-len(change.message.links) // room)
 
-    def _after(self, change: PlannedChange) -> set[str]:
-        group = self._cloud.get(change.message.source_anchor)
-        members = set() if group is None else set(group.members)
-        for link in change.message.links:
-            (members.add if link.add else members.discard)(link.anchor)
+    def _after(self, change: PlannedChange) -> set[int]:
+        members = self._store.cloud.members(change.number)
+        links = change.message.links
+        numbers = self._store.database.anchor_numbers(link.anchor for link in links)
+        for link in links:
+            (members.add if link.add else members.discard)(numbers[link.anchor])
         return members

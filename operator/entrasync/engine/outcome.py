@@ -8,7 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from entrasync.api.directory_sync import BlockedPlan, OrphanCounts, OwnedObjects, PinnedScope
+from entrasync.api.directory_sync import (
+    BlockedPlan,
+    DriftCounts,
+    OrphanCounts,
+    OwnedObjects,
+    PinnedScope,
+)
 from entrasync.api.entra_tenant import Company
 from entrasync.api.result import DirectoryFacts
 from entrasync.api.sync_run import (
@@ -56,8 +62,10 @@ class CycleOutcome:
         approval_used: digest of the approval that was used up.
         timings: time per stage.
         company: what the tenant says of itself.
-        directory: what was learnt of the directory.
-        names: DN of each planned object by SourceAnchor; for the user's own terminal only.
+        directories: what was learnt of each directory, by name of its ActiveDirectory.
+        outcomes: what the service is expected to make of additions.
+        drift: what somebody else changed in the tenant.
+        stamping: what became of users whose anchor was to be written; empty when there were none.
     """
 
     outcome: OutcomeName = "Succeeded"
@@ -83,8 +91,10 @@ class CycleOutcome:
     approval_used: str | None = None
     timings: dict[str, str] = field(default_factory=dict)
     company: Company | None = None
-    directory: DirectoryFacts | None = None
-    names: dict[str, str] = field(default_factory=dict)
+    directories: dict[str, DirectoryFacts] = field(default_factory=dict)
+    outcomes: dict[str, int] = field(default_factory=dict)
+    drift: DriftCounts | None = None
+    stamping: str = ""
 
 
 class Stopwatch:

@@ -6,20 +6,30 @@ finds out why.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping
+from typing import Final
 
-from entrasync.directory.values import sid_from_bytes
 from entrasync.engine.source import SourceKind, SourceObject
 
+_RELATIVE_BYTES: Final = 4
+_MOST: Final = 1 << 32
 
-def count_primary_members(taking_part: Iterable[SourceObject]) -> int:
-    """How many take part whose primary group does as well."""
-    groups: set[str] = set()
-    wanted: list[str] = []
-    for each in taking_part:
-        sid = sid_from_bytes(each.raw("objectSid") or b"") or ""
-        if each.kind is SourceKind.GROUP:
-            groups.add(sid)
-        elif sid and (relative := each.text("primaryGroupID")):
-            wanted.append(f"{sid.rpartition('-')[0]}-{relative}")
-    return sum(sid in groups for sid in wanted)
+
+def primary_group_sid(source: SourceObject) -> bytes | None:
+    """SID of a user's primary group, as bytes: the one of its own domain with that number."""
+    if source.kind is not SourceKind.USER:
+        return None
+    sid, relative = source.raw("objectSid"), source.integer("primaryGroupID")
+    if sid is None or len(sid) <= _RELATIVE_BYTES or relative is None or not 0 < relative < _MOST:
+        return None
+    return sid[:-_RELATIVE_BYTES] + relative.to_bytes(_RELATIVE_BYTES, "little")
+
+
+def count_primary_members(users: Mapping[bytes, int], takes_part: Callable[[bytes], bool]) -> int:
+    """How many users take part whose primary group does as well.
+
+    Args:
+        users: how many have each primary group, by its SID.
+        takes_part: whether a group with a SID does.
+    """
+    return sum(count for sid, count in users.items() if takes_part(sid))

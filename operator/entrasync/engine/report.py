@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Final
+from itertools import chain, islice
+from typing import Final, Protocol
 
 import structlog
 
@@ -17,17 +18,22 @@ from entrasync.api.sync_run import (
     LinkChanges,
     ObjectError,
 )
-from entrasync.engine.evaluate import Evaluation
+from entrasync.engine.changes import Action
 from entrasync.engine.outcome import EXPORT_ERRORS, OBJECTS_UNACCOUNTED, CycleOutcome
-from entrasync.engine.plan import Action, Plan, PlannedChange, count_changes
-from entrasync.engine.tally import ExportTally
+from entrasync.engine.plan import Plan
+from entrasync.engine.tally import KEPT, ExportTally
 from entrasync.entra.contracts import CompanyConfiguration, SyncObjectType
+from entrasync.state.store import Store
 
 log = structlog.get_logger()
 
 _MOST_CODES: Final = 20
 """Codes that are counted one by one in a status."""
 _OTHER_CODES: Final = "Other"
+_UNACCOUNTED: Final = (
+    "it is wanted no longer, and nothing proves that it is deleted or out of scope, so it is kept;"
+    " check that the account may read it, or let it list deleted objects"
+)
 
 
 def company_of(configuration: CompanyConfiguration) -> Company:
@@ -40,9 +46,27 @@ def company_of(configuration: CompanyConfiguration) -> Company:
     )
 
 
-def changes_of(changes: Iterable[PlannedChange], tally: ExportTally | None = None) -> Changes:
-    """Counts of changes, and of what an export was refused."""
-    counts = count_changes(list(changes))
+class Counted(Protocol):
+    """Changes in figures: those of a plan, or those that an export made."""
+
+    @property
+    def objects(self) -> Counter[tuple[SyncObjectType, Action]]:
+        """Objects changed, by kind and action."""
+        ...
+
+    @property
+    def links_added(self) -> int:
+        """Members added."""
+        ...
+
+    @property
+    def links_removed(self) -> int:
+        """Members removed."""
+        ...
+
+
+def changes_of(counts: Counted, tally: ExportTally | None = None) -> Changes:
+    """Counts of changes as status shows them, and of what an export was refused."""
 
     def of(kind: SyncObjectType) -> KindChanges:
         return KindChanges(
@@ -64,31 +88,61 @@ def changes_of(changes: Iterable[PlannedChange], tally: ExportTally | None = Non
     )
 
 
-def object_errors(outcome: CycleOutcome, evaluation: Evaluation, plan: Plan) -> None:
-    """Lists what is withheld or unaccounted for, all of it in the log; neither stops the rest."""
-    errors = [
-        ObjectError(anchor=each.anchor, code=each.reason, message=each.message)
-        for each in evaluation.withheld
-    ] + [
-        ObjectError(
-            anchor=anchor,
-            code=OBJECTS_UNACCOUNTED,
-            message="it is neither in the directory nor among its deleted objects, so it is kept;"
-            " check that the account may read it, or let it list deleted objects",
-        )
-        for anchor in sorted(plan.unaccounted)
-    ]
-    outcome.error_count = len(errors)
-    outcome.errors = errors
-    outcome.errors_by_code = Counter(each.code for each in errors)
-    for each in errors:
+def planned_changes(plan: Plan) -> Changes:
+    """Counts of what a plan would change."""
+    return changes_of(plan.counts)
+
+
+def object_errors(
+    outcome: CycleOutcome, store: Store, plan: Plan, further: Iterable[ObjectError] = ()
+) -> None:
+    """Lists what is withheld or unaccounted for, all of it in the log; nothing stops the rest.
+
+    Args:
+        outcome: where they are listed.
+        store: the state.
+        plan: of this run.
+        further: what else is left as it is.
+    """
+    told = chain(
+        (
+            ObjectError(anchor=each.anchor, code=each.reason, message=each.message)
+            for each in store.evaluation.withheld()
+        ),
+        (
+            ObjectError(anchor=anchor, code=OBJECTS_UNACCOUNTED, message=_UNACCOUNTED)
+            for anchor in plan.unaccounted_anchors()
+        ),
+        further,
+    )
+    for each in told:
+        outcome.error_count += 1
+        outcome.errors_by_code[each.code] += 1
+        if len(outcome.errors) < KEPT:
+            outcome.errors.append(each)
         log.warning(
             "object_left_as_it_is", anchor=each.anchor, code=each.code, message=each.message
         )
-    if errors:
+    if outcome.error_count:
         outcome.outcome = "SucceededWithErrors"
-        outcome.reason = OBJECTS_UNACCOUNTED if plan.unaccounted else errors[0].code
-        outcome.message = f"{len(errors)} objects are left as they are, see errors"
+        gone = outcome.errors_by_code[OBJECTS_UNACCOUNTED]
+        outcome.reason = OBJECTS_UNACCOUNTED if gone else outcome.errors[0].code
+        outcome.message = f"{outcome.error_count} objects are left as they are, see errors"
+
+
+def take_failures(outcome: CycleOutcome, store: Store) -> None:
+    """Adds what the service refused in this run or an earlier one and has not taken since.
+
+    At the end of a run, whatever it exported; ahead of the objects that are left as they are.
+    """
+    counts = store.checkpoints.failure_counts()
+    failures = [
+        ObjectError(anchor=each.anchor, code=each.code, message=each.message)
+        for each in islice(store.checkpoints.failures(), KEPT)
+    ]
+    outcome.errors = [*failures, *outcome.errors][:KEPT]
+    outcome.error_count += counts.total()
+    outcome.errors_by_code += counts
 
 
 def summarize(outcome: CycleOutcome, *, exported: bool) -> None:
@@ -119,29 +173,37 @@ def summarize(outcome: CycleOutcome, *, exported: bool) -> None:
     outcome.message = f"{outcome.message} {told}{_warned(outcome)}".strip()
 
 
+def remind(outcome: CycleOutcome, store: Store) -> None:
+    """Says of a run that sent nothing that the service refused something before."""
+    count = store.checkpoints.failure_counts().total()
+    if not count or outcome.outcome not in {"Succeeded", "SucceededWithErrors"}:
+        return
+    if outcome.outcome == "Succeeded":
+        outcome.outcome, outcome.reason = "SucceededWithErrors", EXPORT_ERRORS
+    refused = "1 change was" if count == 1 else f"{count} changes were"
+    outcome.message = f"{outcome.message}; {refused} refused by an earlier run, see errors"
+
+
 def take_tally(outcome: CycleOutcome, tally: ExportTally) -> None:
     """Adds what an export did, also when it did not come to its end."""
     outcome.requests.export = tally.requests
-    outcome.changes = changes_of(tally.done, tally)
-    outcome.errors = [*tally.errors, *outcome.errors]
-    outcome.error_count += tally.error_count
-    outcome.errors_by_code += tally.errors_by_code
+    outcome.changes = changes_of(tally, tally)
     outcome.warnings = [*tally.warnings]
     outcome.warning_count = tally.warning_count
 
 
-def conclude(outcome: CycleOutcome, tally: ExportTally) -> None:
-    """Says how a run ended, by what an export was refused."""
-    if tally.error_count:
+def conclude(outcome: CycleOutcome, tally: ExportTally, store: Store) -> None:
+    """Says how a run ended, by what the service refused, then or earlier."""
+    count = store.checkpoints.failure_counts().total()
+    if count:
         outcome.outcome, outcome.reason = "SucceededWithErrors", EXPORT_ERRORS
-        count = tally.error_count
         refused = (
-            "1 object, see errors; it is"
+            "1 change, see errors; it is"
             if count == 1
-            else f"{count} objects, see errors; they are"
+            else f"{count} changes, see errors; they are"
         )
         outcome.message = (
-            f"the service refused {refused} tried again with every run{_warned(outcome)}"
+            f"the service refused {refused} tried again, less and less often{_warned(outcome)}"
         )
     if tally.cancelled:
         outcome.outcome, outcome.reason = "Cancelled", "Cancelled"

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from entrasync.engine.exclusions import excluded_by
+from entrasync.engine.exclusions import UNREADABLE, WITHOUT_ACCOUNT, excluded_by
 from entrasync.engine.filters import MEMBERSHIP, Filter
-from entrasync.engine.groups import GroupMembers, kinds_of, members_of
+from entrasync.engine.groups import GroupMembers
 from entrasync.engine.source import SourceKind, SourceObject
 from entrasync.errors import BlockedError, ConfigurationError
+from entrasync.state.rows import guid_bytes
+from entrasync.state.schema import Kind
+from entrasync.state.store import Store
 
 FILTERED: Final = "AttributeFilter"
 """Name under which reports count what `where` leaves out."""
@@ -149,7 +152,7 @@ class Selection:
         """
         excluded = excluded_by(source)
         rules = self.rules.kinds.get(source.kind)
-        if excluded is not None or rules is None or not rules.enabled:
+        if excluded not in {None, WITHOUT_ACCOUNT} or rules is None or not rules.enabled:
             return excluded
         group = self.scoping.get(source.kind)
         if group is not None and not group.holds(source.guid, member_of):
@@ -158,11 +161,20 @@ class Selection:
             source, lambda dn: self.direct[dn].holds(source.guid, member_of)
         ):
             return FILTERED
-        return None
+        return excluded
 
     def is_certain(self, kind: SourceKind, rule: str) -> bool:
-        """Whether being left out by a rule is beyond doubt: all of the group could be seen."""
-        return rule != NO_MEMBER or self.scoping[kind].complete
+        """Whether being left out by a rule is beyond doubt.
+
+        All of the group must have been seen; and what every user and group has, but this one seems
+        not to have, may only be hidden.
+        """
+        return rule not in UNREADABLE and (rule != NO_MEMBER or self.scoping[kind].complete)
+
+    def mark_changed_members(self) -> bool:
+        """Marks objects whose memberships changed; tells whether that is enough."""
+        marked = [each.mark_changed() for each in (*self.scoping.values(), *self.direct.values())]
+        return all(marked)
 
     @property
     def names_groups(self) -> bool:
@@ -199,45 +211,43 @@ def _group_empty(resource: str, kind: SourceKind, what: str) -> BlockedError:
 def select(
     rules: SelectionRules,
     groups: Mapping[str, str],
-    objects: Mapping[str, SourceObject],
-    links: Mapping[str, frozenset[str]],
-    attributes: tuple[str, ...],
+    store: Store,
+    attributes: Iterable[str],
 ) -> Selection:
-    """Ties rules to a source that was read.
+    """Ties rules to the sources that were read.
 
     Args:
         rules: as written.
         groups: objectGUIDs of the groups they name, by DN as written.
-        objects: the source space by objectGUID.
-        links: members by objectGUID of the group.
-        attributes: as the source was asked for them.
+        store: the state, imported.
+        attributes: as the sources were asked for them.
 
     Raises:
         ConfigurationError: `ScopeGroupNotFound`: what a DN names is no group.
         BlockedError: `SourceEmpty`: a scoping group has no members.
     """
-    kind_of = kinds_of(objects)
+    space = store.evaluation
     for dn, where in rules.groups.items():
-        if kind_of(groups[dn]) is not SourceKind.GROUP:
+        if space.groups.kind_of(guid_bytes(groups[dn])) != Kind.GROUP:
             raise _no_group(rules.resource, where)
     names = {name.lower(): name for name in attributes}
     kinds = {
         kind: replace(each, where=each.where and each.where.spelled(names))
         for kind, each in rules.kinds.items()
     }
-    scoping = {
-        kind: members_of(groups[each.group], links, nested=each.nested, kind_of=kind_of)
-        for kind, each in rules.kinds.items()
-        if each.enabled and each.group is not None
-    }
-    for kind, found in scoping.items():
-        if not found.members:
-            raise _group_empty(rules.resource, kind, "has no")
+
+    def members_of(dn: str, *, nested: bool) -> GroupMembers:
+        return GroupMembers(groups[dn], nested=nested, groups=space.groups, parts=space.parts)
+
+    scoping: dict[SourceKind, GroupMembers] = {}
+    for kind, each in rules.kinds.items():
+        if each.enabled and each.group is not None:
+            if not space.groups.has_members(guid_bytes(groups[each.group])):
+                raise _group_empty(rules.resource, kind, "has no")
+            scoping[kind] = members_of(each.group, nested=each.nested)
     return Selection(
         rules=SelectionRules(kinds=kinds, resource=rules.resource),
-        direct={
-            dn: members_of(groups[dn], links, nested=False, kind_of=kind_of) for dn in rules.groups
-        },
+        direct={dn: members_of(dn, nested=False) for dn in rules.groups},
         scoping=scoping,
     )
 

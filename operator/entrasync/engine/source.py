@@ -2,50 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import binascii
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
-EXPORTED_ATTRIBUTES: Final = (
-    "c",
-    "cn",
-    "co",
-    "company",
-    "countryCode",
-    "department",
-    "description",
-    "displayName",
-    "employeeID",
-    "employeeType",
-    "facsimileTelephoneNumber",
-    "givenName",
-    "l",
-    "mail",
-    "manager",
-    "mobile",
-    "physicalDeliveryOfficeName",
-    "postalCode",
-    "proxyAddresses",
-    "sAMAccountName",
-    "sn",
-    "st",
-    "streetAddress",
-    "telephoneNumber",
-    "title",
-    "userPrincipalName",
-)
-"""Attributes that flow to the cloud."""
-
 DECIDING_ATTRIBUTES: Final = (
     "adminDescription",
+    "displayName",
     "groupType",
     "isCriticalSystemObject",
     "mS-DS-ConsistencyGuid",
+    "mail",
     "name",
     "objectClass",
     "objectSid",
-    "pwdLastSet",
+    "proxyAddresses",
+    "sAMAccountName",
     "userAccountControl",
 )
 """Attributes that decide what takes part, and as what."""
@@ -53,18 +26,22 @@ DECIDING_ATTRIBUTES: Final = (
 OPTIONAL_ATTRIBUTES: Final = (
     "mailNickname",
     "msExchHideFromAddressLists",
+    "msExchMasterAccountSID",
     "msExchRecipientTypeDetails",
     "primaryGroupID",
 )
 """Attributes read where the directory has them: of Exchange's schema extension, and what is only
 counted."""
 
-SOURCE_ATTRIBUTES: Final = tuple(sorted({*EXPORTED_ATTRIBUTES, *DECIDING_ATTRIBUTES}))
-"""Everything every directory must have."""
-
 ACCOUNT_DISABLED: Final = 0x2
 SECURITY_GROUP: Final = 0x80000000
 FILETIME_NEVER: Final = frozenset({0, 0x7FFFFFFFFFFFFFFF})
+
+
+StoredValue = str | dict[str, str]
+"""Text, or base64 under `b`."""
+Value = StoredValue | bytes
+"""One value of an attribute, as the state keeps it or as the directory told it."""
 
 
 class SourceKind(StrEnum):
@@ -76,44 +53,92 @@ class SourceKind(StrEnum):
     OTHER = "other"
 
 
-@dataclass(slots=True, frozen=True, kw_only=True)
+_CLASSES: Final = (
+    ("user", SourceKind.USER),
+    ("inetOrgPerson", SourceKind.USER),
+    ("group", SourceKind.GROUP),
+    ("contact", SourceKind.CONTACT),
+)
+
+
 class SourceObject:
     """All that is known of one object of the source.
 
-    Attributes:
+    Args:
         guid: objectGUID, canonical lower case.
-        dn: DN as last told; stale below a renamed container, see `SourceTree.dn_of`.
+        dn: DN as last told; stale below a renamed container, see `scope.Places`.
         parent_guid: objectGUID of the container, `None` at the root.
         attributes: raw values by name; cleared attributes are absent.
+        stored: the same as the state keeps it, instead: text where it is UTF-8, else base64.
+            Turning all of it into bytes takes longer than all that most rules do.
+        known_kind: what it is, where that was found out before.
+
+    Attributes:
+        guid: as given.
+        dn: as given.
+        parent_guid: as given.
+        stored: as given.
     """
 
-    guid: str
-    dn: str
-    parent_guid: str | None
-    attributes: Mapping[str, tuple[bytes, ...]]
+    __slots__ = ("_attributes", "_kind", "dn", "guid", "parent_guid", "stored", "values")
+
+    def __init__(
+        self,
+        *,
+        guid: str,
+        dn: str,
+        parent_guid: str | None,
+        attributes: Mapping[str, tuple[bytes, ...]] | None = None,
+        stored: Mapping[str, list[StoredValue]] | None = None,
+        known_kind: SourceKind | None = None,
+    ) -> None:
+        self.guid = guid
+        self.dn = dn
+        self.parent_guid = parent_guid
+        self.stored = stored
+        self.values: Mapping[str, Sequence[Value]] = (
+            (attributes or {}) if stored is None else stored
+        )
+        self._attributes = attributes
+        self._kind = known_kind
+
+    @property
+    def attributes(self) -> Mapping[str, tuple[bytes, ...]]:
+        """Raw values by name."""
+        if self._attributes is None:
+            self._attributes = {
+                # as `raw_value` does, without a call for each
+                name: tuple([v.encode() if isinstance(v, str) else raw_value(v) for v in values])
+                for name, values in (self.stored or {}).items()
+            }
+        return self._attributes
 
     @property
     def kind(self) -> SourceKind:
         """By object class; a computer is a user to LDAP, but not to a sync."""
-        classes = self.attributes.get("objectClass", ())
-        if b"computer" in classes:
-            return SourceKind.OTHER
-        for name, kind in (
-            (b"user", SourceKind.USER),
-            (b"inetOrgPerson", SourceKind.USER),
-            (b"group", SourceKind.GROUP),
-            (b"contact", SourceKind.CONTACT),
-        ):
-            if name in classes:
-                return kind
-        return SourceKind.OTHER
+        if self._kind is None:
+            classes = self.texts("objectClass")
+            found = (kind for name, kind in _CLASSES if name in classes)
+            other = SourceKind.OTHER
+            self._kind = other if "computer" in classes else next(found, other)
+        return self._kind
 
     def text(self, name: str) -> str | None:
         """First value as trimmed text; `None` when absent, empty or no UTF-8."""
+        if self.stored is not None:
+            values = self.stored.get(name)
+            if not values:
+                return None
+            first = values[0]
+            if first.__class__ is str and (text := first.strip()):
+                return text
         return next(iter(self.texts(name)), None)
 
     def texts(self, name: str) -> tuple[str, ...]:
         """All values as trimmed text, the empty and undecodable left out."""
+        if self.stored is not None:
+            texts = [v.strip() for v in self.stored.get(name, ()) if isinstance(v, str)]
+            return tuple(filter(None, texts))
         found = []
         for value in self.attributes.get(name, ()):
             try:
@@ -134,45 +159,23 @@ class SourceObject:
 
     def raw(self, name: str) -> bytes | None:
         """First value as it is."""
+        if self.stored is not None:
+            values = self.stored.get(name)
+            return raw_value(values[0]) if values else None
         return next(iter(self.attributes.get(name, ())), None)
 
 
-class SourceTree:
-    """The objects of a source and their places.
-
-    Args:
-        objects: by objectGUID; containers included.
-    """
-
-    def __init__(self, objects: Mapping[str, SourceObject]) -> None:
-        self._objects = objects
-        self._names: dict[str, str] = {}
-
-    def dn_of(self, guid: str) -> str:
-        """The DN as it is now: a renamed container renames all below it, without telling."""
-        known = self._names.get(guid)
-        if known is not None:
-            return known
-        found = self._objects[guid]
-        if found.parent_guid is None or found.parent_guid not in self._objects:
-            name = found.dn
-        else:
-            name = f"{first_rdn(found.dn)},{self.dn_of(found.parent_guid)}"
-        self._names[guid] = name
-        return name
-
-    def ancestors(self, guid: str) -> list[str]:
-        """The object and its containers, nearest first; ends at the root or at an unknown one."""
-        path: list[str] = []
-        current: str | None = guid
-        while current is not None and current in self._objects and current not in path:
-            path.append(current)
-            current = self._objects[current].parent_guid
-        return path
+def raw_value(value: Value) -> bytes:
+    """A value as the directory told it."""
+    if isinstance(value, str):
+        return value.encode()
+    return value if isinstance(value, bytes) else binascii.a2b_base64(value["b"])
 
 
 def first_rdn(dn: str) -> str:
     """The first component of a DN, escapes kept."""
+    if "\\" not in dn:
+        return dn.partition(",")[0]
     escaped = False
     for index, character in enumerate(dn):
         if escaped:

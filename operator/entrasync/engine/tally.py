@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from entrasync.api.sync_run import ObjectError
-from entrasync.engine.plan import Action, PlannedChange
+from entrasync.engine.changes import Action, PlannedChange, counted_as
 from entrasync.entra.contracts import ObjectResult, SyncObjectType
 from entrasync.entra.object_errors import (
     OBJECT_ERRORS,
@@ -34,11 +34,13 @@ log = structlog.get_logger()
 
 @dataclass(slots=True, kw_only=True)
 class ExportTally:
-    """What an export did so far.
+    """What an export did so far, in figures.
 
     Attributes:
-        done: changes the service took; of links, those of the batches that went through.
-        failed: objects refused, by kind.
+        objects: objects changed, by kind and action; each once.
+        links_added: members added.
+        links_removed: members removed.
+        failed: objects refused, by kind; each once.
         links_failed: links refused.
         errors: refusals.
         error_count: all refusals, also where there are more than are kept.
@@ -46,10 +48,13 @@ class ExportTally:
         warnings: objects that the service took with a reservation.
         warning_count: all of them.
         requests: calls made.
+        successful: messages that the service took.
         cancelled: whether it was ended early.
     """
 
-    done: list[PlannedChange] = field(default_factory=list)
+    objects: Counter[tuple[SyncObjectType, Action]] = field(default_factory=Counter)
+    links_added: int = 0
+    links_removed: int = 0
     failed: Counter[SyncObjectType] = field(default_factory=Counter)
     links_failed: int = 0
     errors: list[ObjectError] = field(default_factory=list)
@@ -58,15 +63,38 @@ class ExportTally:
     warnings: list[ObjectError] = field(default_factory=list)
     warning_count: int = 0
     requests: int = 0
+    successful: int = 0
     cancelled: bool = False
 
-    def refuse(self, change: PlannedChange, result: ObjectResult) -> None:
-        """Counts a change that the service refused."""
+    def take(self, change: PlannedChange, *, again: bool) -> None:
+        """Counts a change that the service took; of links, what one request carried.
+
+        Args:
+            change: what was taken; what is let go for a moment only is no change to a person.
+            again: whether another change of the same object counted already.
+        """
+        self.successful += 1
+        if change.action is Action.LINKS:
+            added = sum(link.add for link in change.message.links)
+            self.links_added += added
+            self.links_removed += len(change.message.links) - added
+        elif not change.temporary and not again:
+            self.objects[change.message.object_type, counted_as(change.action)] += 1
+
+    def refuse(self, change: PlannedChange, told: ObjectError, *, again: bool) -> None:
+        """Counts a change that the service refused.
+
+        Args:
+            change: what was refused; of links, what one request carried.
+            told: why, as people are told.
+            again: whether the same was counted already, or another change of the same object.
+        """
         if change.action is Action.LINKS:
             self.links_failed += len(change.message.links)
-        else:
+        elif not again:
             self.failed[change.message.object_type] += 1
-        told = object_error(change.message.source_anchor, result)
+        if again and change.action is Action.LINKS:
+            return
         self.error_count += 1
         self.errors_by_code[told.code] += 1
         if len(self.errors) < KEPT:

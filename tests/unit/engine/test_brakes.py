@@ -1,18 +1,11 @@
-"""Brakes: what stops, what passes, and what an approval lets through."""
+"""What counts against which limit, and when a limit is exceeded."""
 
 from __future__ import annotations
 
 import pytest
 
-from entrasync.engine.brakes import (
-    Limit,
-    Owned,
-    SafetyLimits,
-    Spent,
-    check_brakes,
-    source_shrank,
-)
-from entrasync.engine.plan import Action, Phase, Plan, PlannedChange
+from entrasync.engine.brakes import Figures, Limit, Spent, exceeds, figures, source_shrank, spent_by
+from entrasync.engine.changes import Action, Phase, PlannedChange
 from entrasync.entra.contracts import (
     LinkChange,
     PropertyValue,
@@ -21,156 +14,131 @@ from entrasync.entra.contracts import (
     SyncOperation,
 )
 
-MANY = Owned(
-    objects={
-        SyncObjectType.USER: 100_000,
-        SyncObjectType.GROUP: 100_000,
-        SyncObjectType.CONTACT: 100_000,
-    },
-    links=10_000_000,
-)
-NOTHING = Spent()
-USER = SyncObjectType.USER
 
-
-def plan(*changes: PlannedChange) -> Plan:
-    return Plan(changes=changes, adopted=frozenset(), unaccounted=frozenset(), orphans={})
-
-
-def deletions(count: int, object_type: SyncObjectType = USER) -> list[PlannedChange]:
-    return [
-        PlannedChange(
-            phase=Phase.DELETIONS,
-            action=Action.DELETE,
-            guid=None,
-            message=SyncObject(
-                object_type=object_type,
-                operation=SyncOperation.DELETE,
-                source_anchor=f"{object_type}-{number}",
-            ),
-        )
-        for number in range(count)
-    ]
-
-
-def update(key: str, old: PropertyValue, new: PropertyValue, anchor: str = "a") -> PlannedChange:
+def change(
+    action: Action,
+    new: dict[str, PropertyValue] | None = None,
+    old: dict[str, PropertyValue] | None = None,
+    *links: LinkChange,
+    temporary: bool = False,
+) -> PlannedChange:
+    message = SyncObject(
+        object_type=SyncObjectType.USER,
+        operation=SyncOperation.SET,
+        source_anchor="a",
+        properties=new or {},
+        links=links,
+    )
     return PlannedChange(
         phase=Phase.USERS,
-        action=Action.UPDATE,
-        guid="g",
-        message=SyncObject(
-            object_type=USER,
-            operation=SyncOperation.SET,
-            source_anchor=anchor,
-            properties={key: new},
-        ),
-        previous={key: old},
-    )
-
-
-def unlink(count: int) -> PlannedChange:
-    return PlannedChange(
-        phase=Phase.LINKS,
-        action=Action.LINKS,
-        guid="g",
-        message=SyncObject(
-            object_type=SyncObjectType.GROUP,
-            operation=SyncOperation.SET,
-            source_anchor="group",
-            links=tuple(LinkChange(anchor=str(n), add=False) for n in range(count)),
-        ),
+        action=action,
+        message=message,
+        guid=None,
+        previous=old or {},
+        temporary=temporary,
     )
 
 
 @pytest.mark.parametrize(
-    ("count", "object_type", "spent", "stops"),
+    ("now", "before", "owned", "limit", "stops"),
     [
-        (500, SyncObjectType.USER, 0, False),
-        (501, SyncObjectType.USER, 0, True),
-        (50, SyncObjectType.GROUP, 0, False),
-        (51, SyncObjectType.GROUP, 0, True),
-        (501, SyncObjectType.CONTACT, 0, True),
-        (1, SyncObjectType.USER, 500, True),
-        (1, SyncObjectType.USER, 499, False),
+        (0, 10_000, 0, Limit(count=0), False),
+        (500, 0, 100_000, Limit(count=500, percent=20), False),
+        (501, 0, 100_000, Limit(count=500, percent=20), True),
+        (1, 500, 100_000, Limit(count=500, percent=20), True),
+        (1, 499, 100_000, Limit(count=500, percent=20), False),
+        (20, 0, 100, Limit(count=500, percent=20), False),
+        (21, 0, 100, Limit(count=500, percent=20), True),
+        (3, 0, 5, Limit(count=500, percent=20), False),
+        (5, 0, 20, Limit(count=500, percent=20), True),
+        (5, 0, 20, Limit(count=500), False),
     ],
 )
-def test_deletions_by_count_summed_over_the_window(
-    count: int, object_type: SyncObjectType, spent: int, *, stops: bool
+def test_by_count_and_per_cent_summed_over_the_window(
+    now: int, before: int, owned: int, limit: Limit, *, stops: bool
 ) -> None:
-    found = check_brakes(
-        plan(*deletions(count, object_type)),
-        SafetyLimits(),
-        MANY,
-        Spent(deletions={object_type: spent}),
-        approved=frozenset(),
-    )
-    assert (found is not None) is stops
-    if found is not None:
-        assert found.brakes[0].reason == "DeletionThresholdExceeded"
-        assert "spec.safety" in found.brakes[0].message
+    assert bool(exceeds(now, before, owned, limit)) is stops
 
 
 @pytest.mark.parametrize(
-    ("count", "owned", "stops"), [(20, 100, False), (21, 100, True), (3, 5, False), (5, 20, True)]
-)
-def test_deletions_by_per_cent_from_twenty_objects_up(
-    count: int, owned: int, *, stops: bool
-) -> None:
-    found = check_brakes(
-        plan(*deletions(count)),
-        SafetyLimits(),
-        Owned(objects={USER: owned}),
-        NOTHING,
-        approved=frozenset(),
-    )
-    assert (found is not None) is stops
-
-
-def test_an_approval_lets_exactly_what_was_braked_through() -> None:
-    many = deletions(501)
-    first = check_brakes(plan(*many), SafetyLimits(), MANY, NOTHING, approved=frozenset())
-    assert first is not None
-    approved = frozenset({first.digest})
-    assert check_brakes(plan(*many), SafetyLimits(), MANY, NOTHING, approved=approved) is None
-    # other changes never alter what was approved
-    other = update("title", "a", "b")
-    assert (
-        check_brakes(plan(*many, other), SafetyLimits(), MANY, NOTHING, approved=approved) is None
-    )
-    one_more = plan(*deletions(502))
-    assert check_brakes(one_more, SafetyLimits(), MANY, NOTHING, approved=approved) is not None
-
-
-def test_what_is_braked_is_counted_and_sampled() -> None:
-    found = check_brakes(plan(*deletions(501)), SafetyLimits(), MANY, NOTHING, approved=frozenset())
-    assert found is not None
-    assert found.counts() == {"users": {"delete": 501}}
-    assert len(found.sample) == 10
-
-
-@pytest.mark.parametrize(
-    ("change", "counts"),
+    ("action", "new", "old", "found"),
     [
-        (update("userPrincipalName", "a@x", "b@x"), True),
-        (update("proxyAddresses", ("SMTP:a",), ("SMTP:b",)), True),
-        (update("proxyAddresses", ("SMTP:a",), ("SMTP:a", "smtp:b")), False),
-        (update("title", "a", "b"), False),
+        ("update", {"userPrincipalName": "b"}, {"userPrincipalName": "a"}, Figures(identity=True)),
+        ("update", {"userPrincipalName": "b"}, {}, Figures()),
+        ("add", {"userPrincipalName": "b"}, {}, Figures()),
+        ("update", {"title": "b"}, {"title": "a"}, Figures()),
+        ("update", {"title": None, "city": None}, {"title": "a", "city": "b"}, Figures(clears=2)),
+        ("update", {"title": None}, {}, Figures()),
+        ("update", {"accountEnabled": False}, {"accountEnabled": True}, Figures(disables=True)),
+        ("update", {"accountEnabled": False}, {}, Figures(disables=True)),
+        ("update", {"accountEnabled": True}, {"accountEnabled": False}, Figures()),
+        ("disable", {"accountEnabled": False}, {}, Figures(disables=True)),
+        ("delete", {}, {}, Figures()),
     ],
 )
-def test_identity_changes(change: PlannedChange, *, counts: bool) -> None:
-    limits = SafetyLimits(identity_changes=Limit(count=0, percent=100))
-    found = check_brakes(plan(change), limits, MANY, NOTHING, approved=frozenset())
-    assert (found is not None) is counts
-    if found is not None:
-        assert found.brakes[0].reason == "IdentityChangeThresholdExceeded"
+def test_what_an_update_counts(
+    action: str, new: dict[str, object], old: dict[str, object], found: Figures
+) -> None:
+    assert figures(action, new, old) == found
 
 
-@pytest.mark.parametrize(("count", "stops"), [(50_000, False), (50_001, True)])
-def test_link_removals(count: int, *, stops: bool) -> None:
-    found = check_brakes(plan(unlink(count)), SafetyLimits(), MANY, NOTHING, approved=frozenset())
-    assert (found is not None) is stops
-    if found is not None:
-        assert found.counts() == {"links": {"remove": count}}
+def test_a_reference_to_who_is_deleted_ends_with_the_deletion() -> None:
+    new = {"manager": None, "publicDelegates": None, "title": None}
+    old = {"manager": "gone", "publicDelegates": ["gone", "here"], "title": "gone"}
+
+    assert figures("update", new, old).clears == 3
+    assert figures("update", new, old, lambda anchor: anchor != "gone").clears == 2
+
+
+@pytest.mark.parametrize("listed", [list, tuple])
+@pytest.mark.parametrize(
+    ("old", "new", "counts"),
+    [
+        (["SMTP:a"], ["SMTP:b"], True),
+        (["SMTP:a"], ["SMTP:a", "smtp:b"], False),
+        (["SMTP:a", "smtp:b"], ["smtp:a", "SMTP:b"], True),
+        (["SMTP:a"], None, True),
+    ],
+)
+def test_the_primary_address_is_identity_the_others_are_not(
+    listed: type, old: list[str], new: list[str] | None, *, counts: bool
+) -> None:
+    after = None if new is None else listed(new)
+    found = figures("update", {"proxyAddresses": after}, {"proxyAddresses": listed(old)})
+    assert found.identity is counts
+
+
+def test_what_is_spent_is_what_was_counted() -> None:
+    done = [
+        change(Action.DELETE),
+        change(Action.ADD, {"userPrincipalName": "a"}),
+        change(Action.DISABLE, {"accountEnabled": False}),
+        change(Action.UPDATE, {"userPrincipalName": "b", "city": None}, {"city": "c"}),
+        change(Action.UPDATE, {"userPrincipalName": "b"}, {"userPrincipalName": "a"}),
+        change(
+            Action.UPDATE, {"userPrincipalName": "t"}, {"userPrincipalName": "a"}, temporary=True
+        ),
+        change(Action.LINKS, {}, {}, LinkChange("m", add=False), LinkChange("n", add=True)),
+    ]
+
+    sums = spent_by(done)
+
+    assert sums == {
+        "deletions:User": 1,
+        "disables": 1,
+        "identity-changes": 1,
+        "clears": 1,
+        "link-removals": 1,
+    }
+    spent = Spent.of(sums)
+    assert spent.deletions[SyncObjectType.USER] == 1
+    assert spent.deletions[SyncObjectType.GROUP] == 0
+    assert (spent.disables, spent.identity_changes, spent.clears, spent.link_removals) == (
+        1,
+        1,
+        1,
+        1,
+    )
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from entrasync.engine.exclusions import (
     CONTACT_RULES,
@@ -13,7 +16,8 @@ from entrasync.engine.exclusions import (
     USER_RULES,
     excluded_by,
 )
-from entrasync.engine.source import SourceObject
+from entrasync.engine.source import SourceKind, SourceObject
+from entrasync.state.rows import encode_attributes
 
 USER = {"objectClass": ["user"], "sAMAccountName": ["ada"], "userAccountControl": ["512"]}
 SECURITY = {"objectClass": ["group"], "sAMAccountName": ["team"], "groupType": ["-2147483646"]}
@@ -120,3 +124,75 @@ def test_the_page_names_every_rule() -> None:
         )
         for name, _ in rules
     ]
+
+
+RULES = {
+    SourceKind.USER: USER_RULES,
+    SourceKind.GROUP: GROUP_RULES,
+    SourceKind.CONTACT: CONTACT_RULES,
+}
+WORDS = st.sampled_from(
+    [
+        "",
+        " ",
+        "ada",
+        " AAD_1",
+        "MSOL_1",
+        "CAS_{1}",
+        "CAS_1",
+        "SystemMailbox{1}",
+        "TRUE",
+        "x",
+        "SUPPORT_388945a0",
+        "MSOL_AD_Sync_RichCoexistence",
+        "a\nCNF:1",
+        "User_1",
+        "Group_1",
+        "512",
+        "2",
+        "1",
+        "-2147483646",
+        "-2147483643",
+        "16777216",
+        "1073741824",
+        "a@b.test",
+        "smtp:a@b.test",
+    ]
+).map(str.encode)
+VALUES = st.lists(st.one_of(WORDS, st.binary(max_size=3)), max_size=2).map(tuple)
+NAMES = [
+    "sAMAccountName",
+    "userAccountControl",
+    "groupType",
+    "name",
+    "mailNickname",
+    "mail",
+    "isCriticalSystemObject",
+    "msExchRecipientTypeDetails",
+    "adminDescription",
+    "displayName",
+    "mS-DS-ConsistencyGuid",
+    "proxyAddresses",
+    "msExchHideFromAddressLists",
+]
+
+
+@given(
+    kind=st.sampled_from(list(RULES)),
+    dn=st.sampled_from(["CN=x,DC=t", "CN=x\\0ACNF:1,DC=t", "CN=CNF:1,DC=t"]),
+    base=st.sampled_from([{}, USER | SECURITY]),
+    drawn=st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=4),
+)
+def test_a_few_looks_tell_what_the_rules_say(
+    kind: SourceKind, dn: str, base: dict[str, list[str]], drawn: dict[str, tuple[bytes, ...]]
+) -> None:
+    usual = {name: tuple(v.encode() for v in values) for name, values in base.items()}
+    found = SourceObject(
+        guid="0" * 32,
+        dn=dn,
+        parent_guid=None,
+        stored=json.loads(encode_attributes(usual | drawn)),
+        known_kind=kind,
+    )
+
+    assert excluded_by(found) == next((name for name, rule in RULES[kind] if rule(found)), None)

@@ -1,244 +1,330 @@
-"""Plans: complete, minimal, in order, and never a wrong deletion."""
+"""Plans: complete, minimal, in order, and the same whatever the order things came in."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrasync.engine.evaluate import DesiredObject, Evaluation, Withheld
-from entrasync.engine.plan import (
-    Action,
-    CloudObject,
-    Evidence,
-    Phase,
-    Plan,
-    digest_of,
-    plan_changes,
-)
-from entrasync.entra.contracts import PropertyValue, SyncObjectType, SyncOperation
+from entrasync.api.choices import DriftPolicy
+from entrasync.engine.changes import Action, Phase, PlannedChange, fingerprint_of
+from entrasync.engine.plan import RECREATE, PlanRules
+from entrasync.engine.removals import Evidence
+from entrasync.entra.contracts import LinkChange, PropertyValue
+from entrasync.state import naming, plan_rows, planning
+from entrasync.state import plan as plan_space
+from entrasync.state.schema import Part
+from entrasync.state.store import Store
+from tests.support.pending import CONTACT, GROUP, USER, Made, Pending, Scratch, plan_of, planned
 
 ANCHORS = [f"anchor-{number}" for number in range(6)]
 VALUES: st.SearchStrategy[PropertyValue] = st.one_of(
-    st.text(max_size=3), st.booleans(), st.binary(max_size=3)
+    st.text(max_size=3), st.booleans(), st.binary(max_size=3), st.none()
 )
 PROPERTIES = st.dictionaries(
-    st.sampled_from(["displayName", "mail", "manager", "title"]), VALUES, max_size=4
+    st.sampled_from(["displayName", "mail", "userPrincipalName", "title"]), VALUES, max_size=4
 )
 MEMBERS = st.frozensets(st.sampled_from(ANCHORS), max_size=4)
 
 
-@st.composite
-def evaluations(draw: st.DrawFn) -> Evaluation:
-    chosen = draw(st.sets(st.sampled_from(ANCHORS)))
-    frozen = draw(st.sets(st.sampled_from(ANCHORS))) - chosen
-    desired = {}
-    for anchor in chosen:
-        group = ANCHORS.index(anchor) % 2 == 0
-        desired[anchor] = DesiredObject(
-            guid=f"guid-{anchor}",
-            object_type=SyncObjectType.GROUP if group else SyncObjectType.USER,
-            anchor=anchor,
-            properties=draw(PROPERTIES),
-            members=draw(MEMBERS) & frozenset(chosen) if group else frozenset(),
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[Pending]:
+    with Store(tmp_path) as store:
+        yield Pending(store)
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scratch]:
+    with Store(tmp_path_factory.mktemp("state")) as store:
+        yield Scratch(store)
+
+
+def by_anchor(changes: list[PlannedChange], part: Part = Part.OBJECT) -> dict[str, PlannedChange]:
+    return {each.message.source_anchor: each for each in changes if each.part is part}
+
+
+# --- whatever is pending -----------------------------------------------------------------------
+
+WRITES = st.lists(
+    st.one_of(
+        st.tuples(st.just("adds"), st.sampled_from(ANCHORS[:2]), PROPERTIES),
+        st.tuples(st.just("updates"), st.sampled_from(ANCHORS[2:4]), PROPERTIES),
+        st.tuples(st.just("refers"), st.sampled_from(ANCHORS[:4]), st.sampled_from(ANCHORS)),
+        st.tuples(st.just("links"), st.sampled_from(ANCHORS[4:]), MEMBERS),
+        st.tuples(st.just("candidate"), st.sampled_from(ANCHORS[2:]), st.sampled_from(Evidence)),
+    ),
+    unique_by=lambda each: (each[0], each[1]),
+)
+
+
+def write(state: Pending, writes: list[Any], held: list[str]) -> None:
+    for anchor in held:
+        state.holds(anchor, GROUP if anchor in ANCHORS[4:] else USER, title="old", mail="m@x")
+    for what, anchor, value in writes:
+        match what:
+            case "adds":
+                state.adds(anchor, **value)
+            case "updates":
+                state.updates(anchor, **value)
+            case "refers":
+                state.refers(anchor, manager=value)
+            case "links":
+                chosen = sorted(value)
+                state.links(anchor, chosen[::2], chosen[1::2])
+            case _:
+                state.candidate(anchor, value)
+
+
+@given(WRITES, st.randoms(use_true_random=False))
+def test_a_plan_is_the_same_whatever_order_things_came_in(
+    scratch: Scratch, writes: list[Any], dice: Any
+) -> None:
+    plans: list[Made] = []
+    for _ in range(2):
+        with scratch.state() as state:
+            held = ANCHORS[2:]
+            write(state, writes, held)
+            plans.append(scratch.made())
+            assert scratch.made().digest == plans[-1].digest
+        dice.shuffle(writes)
+        dice.shuffle(held)
+    first, second = plans
+    assert first.digest == second.digest
+    assert [each.fingerprint for each in first.changes] == [
+        each.fingerprint for each in second.changes
+    ]
+    assert [each.message for each in first.changes] == [each.message for each in second.changes]
+
+
+@given(WRITES)
+def test_changes_come_in_order_and_are_named_by_what_they_do(
+    scratch: Scratch, writes: list[Any]
+) -> None:
+    with scratch.state() as state:
+        write(state, writes, ANCHORS[2:])
+        changes = scratch.made().changes
+    order = [(each.phase, each.step, each.action is not Action.ADD) for each in changes]
+    assert order == sorted(order)
+    for change in changes:
+        assert change.fingerprint == fingerprint_of(change)
+        assert change.action in {Action.ADD, Action.DELETE} or (
+            change.message.properties or change.message.links
         )
-    withheld = tuple(
-        Withheld(
-            anchor=anchor,
-            guid=f"guid-{anchor}",
-            object_type=SyncObjectType.USER,
-            reason=draw(st.sampled_from(["AnchorChanged", "GroupTooLarge"])),
-            message="",
-        )
-        for anchor in sorted(frozen)
+
+
+@given(WRITES)
+def test_only_what_is_proven_gone_is_deleted_and_nothing_else_happens_to_a_candidate(
+    scratch: Scratch, writes: list[Any]
+) -> None:
+    evidence = {anchor: value for what, anchor, value in writes if what == "candidate"}
+    with scratch.state() as state:
+        write(state, writes, ANCHORS[2:])
+        made = scratch.made()
+    gone = {a for a, told in evidence.items() if told in {Evidence.DELETED, Evidence.OUT_OF_SCOPE}}
+    touched = {
+        each.message.source_anchor: each.action
+        for each in made.changes
+        if each.message.source_anchor in evidence
+    }
+    assert touched == dict.fromkeys(gone, Action.DELETE)
+    assert made.unaccounted == evidence.keys() - gone
+    for change in made.changes:
+        for link in change.message.links:
+            assert link.add or link.anchor not in evidence
+
+
+# --- single cases ------------------------------------------------------------------------------
+
+
+def test_kinds_come_one_after_the_other_and_additions_first(state: Pending) -> None:
+    state.gone("z")
+    for number, kind in enumerate((GROUP, CONTACT, USER)):
+        state.holds(f"old-{number}", kind)
+        state.updates(f"old-{number}", kind, title="new")
+        state.adds(f"p-{number}", kind, title="new")
+    state.refers("p-0", GROUP, managedBy="p-2")
+    state.links("old-0", ["p-2"])
+
+    plan = plan_of(state.store)
+
+    assert [(each.phase, each.message.source_anchor) for each in plan.changes()] == [
+        (Phase.DELETIONS, "z"),
+        (Phase.USERS, "p-2"),
+        (Phase.USERS, "old-2"),
+        (Phase.CONTACTS, "p-1"),
+        (Phase.CONTACTS, "old-1"),
+        (Phase.GROUPS, "p-0"),
+        (Phase.GROUPS, "old-0"),
+        (Phase.REFERENCES, "p-0"),
+        (Phase.LINKS, "old-0"),
+    ]
+    counts = plan.counts
+    assert counts.objects == {
+        (kind, action): 1
+        for kind in (USER, CONTACT, GROUP)
+        for action in (Action.ADD, Action.UPDATE)
+    } | {(USER, Action.DELETE): 1}
+    assert (counts.links_added, counts.links_removed) == (1, 0)
+
+
+def test_who_gets_only_a_manager_was_updated_once(state: Pending) -> None:
+    state.holds("u")
+    state.refers("u", manager="new")
+    state.adds("new")
+
+    assert plan_of(state.store).counts.objects == {(USER, Action.UPDATE): 1, (USER, Action.ADD): 1}
+
+
+def test_references_travel_with_their_object_when_all_ends_are_there(state: Pending) -> None:
+    state.holds("boss")
+    state.holds("old", manager="boss", title="a")
+    state.gone("leaver")
+    for anchor, manager in (("ann", "boss"), ("bob", "ann"), ("cid", "leaver")):
+        state.adds(anchor, displayName=anchor)
+        state.refers(anchor, manager=manager)
+    state.updates("old", title="b")
+    state.refers("old", manager=None)
+
+    changes = planned(state.store)
+
+    objects, references = by_anchor(changes), by_anchor(changes, Part.REFERENCES)
+    assert objects["ann"].message.properties == {"displayName": "ann", "manager": "boss"}
+    assert objects["old"].message.properties == {"title": "b", "manager": None}
+    assert objects["old"].previous == {"title": "a", "manager": "boss"}
+    assert references.keys() == {"bob", "cid"}
+    assert [each.message for each in planned(state.store)] == [each.message for each in changes]
+
+
+def test_the_service_itself_ends_the_links_of_what_is_deleted(state: Pending) -> None:
+    state.holds("g", GROUP, ["gone", "lost", "left", "here"])
+    state.gone("gone")
+    state.holds("lost")
+    state.candidate("lost", Evidence.UNKNOWN)
+    state.links("g", ["new"], ["gone", "lost", "left"])
+
+    links = by_anchor(planned(state.store), Part.LINKS)["g"].message.links
+
+    assert links == (LinkChange("left", add=False), LinkChange("new", add=True))
+
+
+def test_a_group_that_goes_or_is_nowhere_has_no_members_to_change(state: Pending) -> None:
+    state.gone("gone", kind=GROUP)
+    state.holds("lost", GROUP)
+    state.candidate("lost", Evidence.UNKNOWN)
+    for group in ("gone", "lost", "nowhere"):
+        state.links(group, ["m"], [])
+
+    assert [each.action for each in planned(state.store)] == [Action.DELETE]
+
+
+def drifted(state: Pending, anchor: str, key: str, exported: str, times: int) -> None:
+    state.execute(
+        f"INSERT INTO drift VALUES (?, '{key}', '0', '{exported}', {times})",  # noqa: S608  - ours
+        anchor,
     )
-    return Evaluation(desired=desired, withheld=withheld, excluded={}, in_scope=len(chosen))
 
 
-@st.composite
-def clouds(draw: st.DrawFn) -> dict[str, CloudObject]:
-    found = {}
-    for anchor in draw(st.sets(st.sampled_from([*ANCHORS, "foreign-1", "foreign-2"]))):
-        group = anchor in ANCHORS and ANCHORS.index(anchor) % 2 == 0
-        owned = draw(st.booleans()) and anchor in ANCHORS
-        found[anchor] = CloudObject(
-            anchor=anchor,
-            object_type=SyncObjectType.GROUP if group else SyncObjectType.USER,
-            guid=f"guid-{anchor}" if owned else None,
-            properties=draw(PROPERTIES),
-            members=draw(MEMBERS) if group else frozenset(),
-            owned=owned,
-        )
-    return found
-
-
-EVIDENCE = st.dictionaries(st.sampled_from(ANCHORS), st.sampled_from(list(Evidence)))
-
-
-def apply(plan: Plan, cloud: Mapping[str, CloudObject]) -> dict[str, CloudObject]:
-    """What the tenant holds after a plan, as the service would do it."""
-    after = dict(cloud)
-    for change in plan.changes:
-        message = change.message
-        anchor = message.source_anchor
-        if message.operation is SyncOperation.DELETE:
-            after.pop(anchor)
-            after = {
-                key: _with(found, members=found.members - {anchor}) for key, found in after.items()
-            }
-            continue
-        known = after.get(anchor)
-        properties = dict(known.properties) if known else {}
-        properties |= message.properties
-        members = set(known.members) if known else set()
-        for link in message.links:
-            (members.add if link.add else members.discard)(link.anchor)
-        after[anchor] = CloudObject(
-            anchor=anchor,
-            object_type=message.object_type,
-            guid=change.guid,
-            properties={key: value for key, value in properties.items() if value is not None},
-            members=frozenset(members),
-            owned=True,
-        )
-    for anchor in plan.adopted:
-        after[anchor] = _with(after[anchor], owned=True)
-    return after
-
-
-def _with(found: CloudObject, **changes: Any) -> CloudObject:
-    parts: dict[str, Any] = {
-        name: getattr(found, name)
-        for name in ("anchor", "object_type", "guid", "properties", "members", "owned")
-    }
-    return CloudObject(**(parts | changes))
-
-
-@given(evaluations(), clouds(), EVIDENCE)
-def test_planning_again_on_what_was_applied_changes_nothing(
-    evaluation: Evaluation, cloud: dict[str, CloudObject], evidence: dict[str, Evidence]
+@pytest.mark.parametrize(
+    ("policy", "times", "left"),
+    [
+        (DriftPolicy.REPAIR, 1, {"title", "mail"}),
+        (DriftPolicy.REPAIR, 3, {"mail"}),
+        (DriftPolicy.REPORT, 1, {"mail"}),
+    ],
+)
+def test_drift_is_left_out_when_it_is_only_reported_or_did_not_stay(
+    state: Pending, policy: DriftPolicy, times: int, left: set[str]
 ) -> None:
-    after = apply(plan_changes(evaluation, cloud, evidence), cloud)
-    again = plan_changes(evaluation, after, evidence)
-    assert again.changes == ()
+    state.holds("u", title="theirs")
+    state.holds("v", title="theirs")
+    state.holds("g", GROUP, ["a"])
+    state.updates("u", title="ours", mail="new")
+    state.updates("v", title="ours")
+    state.links("g", ["b", "c"], ["a"])
+    for anchor in ("u", "v"):
+        drifted(state, anchor, "title", '"ours"', times)
+    drifted(state, "g", f"member:{state.number('b')}", "true", times)
+
+    changes = planned(state.store, PlanRules(drift=policy))
+
+    objects = by_anchor(changes)
+    assert objects["u"].message.properties.keys() == left
+    assert objects["u"].fingerprint == fingerprint_of(objects["u"])
+    assert ("v" in objects) is ("title" in left)
+    members = {link.anchor for link in by_anchor(changes, Part.LINKS)["g"].message.links}
+    assert members == ({"a", "b", "c"} if "title" in left else {"a", "c"})
 
 
-@given(evaluations(), clouds(), EVIDENCE)
-def test_only_what_is_owned_unwanted_and_proven_gone_is_deleted(
-    evaluation: Evaluation, cloud: dict[str, CloudObject], evidence: dict[str, Evidence]
+@pytest.mark.parametrize(
+    ("key", "value", "again"),
+    [
+        ("userPrincipalName", "Ann@x", "ann@x"),
+        ("onPremiseSecurityIdentifier", b"\x01\x05", b"\x01\x05"),
+    ],
+)
+def test_who_is_created_anew_is_told_so(
+    state: Pending, key: str, value: PropertyValue, again: PropertyValue
 ) -> None:
-    plan = plan_changes(evaluation, cloud, evidence)
-    frozen = {entry.anchor for entry in evaluation.withheld}
-    for change in plan.changes:
-        anchor = change.message.source_anchor
-        if change.action is Action.DELETE:
-            assert cloud[anchor].owned
-            assert anchor not in evaluation.desired
-            assert anchor not in frozen
-            assert evidence[anchor] in {Evidence.DELETED, Evidence.OUT_OF_SCOPE}
-        else:
-            assert anchor in evaluation.desired
-    for anchor in plan.unaccounted:
-        assert evidence.get(anchor, Evidence.UNKNOWN) in {Evidence.UNKNOWN, Evidence.MOVED}
+    state.holds("old", USER, (), owned=True, **{key: value})
+    state.candidate("old", Evidence.DELETED)
+    state.adds("new", USER, **{key: again})
+    state.adds("other", displayName="x")
+
+    changes = by_anchor(planned(state.store))
+
+    assert (changes["new"].outcome, changes["new"].replaces) == (RECREATE, "old")
+    assert changes["other"].outcome is None
 
 
-@given(evaluations(), clouds(), EVIDENCE)
-def test_frozen_and_foreign_objects_are_never_touched_and_keep_their_memberships(
-    evaluation: Evaluation, cloud: dict[str, CloudObject], evidence: dict[str, Evidence]
+def test_batches_keep_to_their_size_and_phase_and_leave_out_what_is_held(
+    state: Pending, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = plan_changes(evaluation, cloud, evidence)
-    foreign = {a for a, c in cloud.items() if not c.owned and a not in evaluation.desired}
-    frozen = {e.anchor for e in evaluation.withheld if e.reason == "AnchorChanged"}
-    touched = {change.message.source_anchor for change in plan.changes}
-    assert not touched & (foreign | {entry.anchor for entry in evaluation.withheld})
-    unlinked = {
-        link.anchor for change in plan.changes for link in change.message.links if not link.add
-    }
-    assert not unlinked & (foreign | frozen)
-    wanted = [a for a in foreign if a not in {e.anchor for e in evaluation.withheld}]
-    assert sum(plan.orphans.values()) == len(wanted)
+    for module in (plan_rows, naming):
+        monkeypatch.setattr(module, "MOST_LINKS", 4)
+    for module in (plan_space, planning, naming):
+        monkeypatch.setattr(module, "_PAGE", 3)
+    for number in range(5):
+        state.adds(f"u{number}")
+        state.holds(f"g{number}", GROUP)
+        state.links(f"g{number}", [f"u{each}" for each in range(number + 1)])
+    plan = plan_of(state.store)
+    state.execute("UPDATE plan SET held = 'Later' WHERE anchor = ?", "u1")
+
+    batches = [
+        [(each.message.source_anchor, len(each.message.links)) for each in batch]
+        for batch in plan.batches(2)
+    ]
+
+    assert batches == [
+        [("u0", 0), ("u2", 0)],
+        [("u3", 0), ("u4", 0)],
+        [("g0", 1), ("g1", 2)],
+        [("g2", 3), ("g3", 4)],
+        [("g4", 5)],
+    ]
+    assert len(list(plan.changes())) == plan.total == 10
+    assert all(each.fingerprint == fingerprint_of(each) for each in plan.changes())
 
 
-@given(evaluations(), clouds(), EVIDENCE)
-def test_changes_come_in_the_order_of_their_phases(
-    evaluation: Evaluation, cloud: dict[str, CloudObject], evidence: dict[str, Evidence]
-) -> None:
-    phases = [change.phase for change in plan_changes(evaluation, cloud, evidence).changes]
-    assert phases == sorted(phases)
-    assert all(isinstance(phase, Phase) for phase in phases)
+def test_what_was_struck_off_meanwhile_does_not_disturb_reading(state: Pending) -> None:
+    for number in range(5):
+        state.adds(f"u{number}", displayName=str(number))
+
+    sent = []
+    for change in plan_of(state.store).sendable():
+        sent.append(change.message.properties["displayName"])
+        state.execute("DELETE FROM pending WHERE anchor = ?", change.message.source_anchor)
+
+    assert sent == ["0", "1", "2", "3", "4"]
 
 
-@given(evaluations(), clouds(), EVIDENCE, st.randoms(use_true_random=False))
-def test_the_digest_does_not_depend_on_order(
-    evaluation: Evaluation, cloud: dict[str, CloudObject], evidence: dict[str, Evidence], dice: Any
-) -> None:
-    changes = list(plan_changes(evaluation, cloud, evidence).changes)
-    before = digest_of(changes)
-    dice.shuffle(changes)
-    assert digest_of(changes) == before
-    if changes:
-        assert digest_of(changes[1:]) != before
+def test_nothing_pending_is_an_empty_plan(state: Pending) -> None:
+    plan = plan_of(state.store)
 
-
-def test_nobody_refers_to_who_was_withheld_and_never_created() -> None:
-    def withheld(anchor: str) -> Withheld:
-        return Withheld(
-            anchor=anchor,
-            guid=f"guid-{anchor}",
-            object_type=SyncObjectType.USER,
-            reason="DuplicateAnchor",
-            message="",
-        )
-
-    def desired(anchor: str, kind: SyncObjectType, **more: Any) -> DesiredObject:
-        members = {"properties": {"displayName": anchor}} | more
-        return DesiredObject(guid=f"guid-{anchor}", object_type=kind, anchor=anchor, **members)
-
-    known = CloudObject(
-        anchor="known", object_type=SyncObjectType.USER, guid="g", properties={}, owned=True
-    )
-    evaluation = Evaluation(
-        desired={
-            "group": desired(
-                "group", SyncObjectType.GROUP, members=frozenset({"ann", "known", "never"})
-            ),
-            "ann": desired("ann", SyncObjectType.USER, properties={"manager": "never"}),
-            "bob": desired("bob", SyncObjectType.USER, properties={"manager": "known"}),
-        },
-        withheld=(withheld("known"), withheld("never")),
-        excluded={},
-        in_scope=5,
-    )
-
-    plan = plan_changes(evaluation, {"known": known}, {})
-
-    links = [link.anchor for change in plan.changes for link in change.message.links]
-    managers = [change.message.properties.get("manager") for change in plan.changes]
-    assert links == ["ann", "known"]
-    assert [each for each in managers if each] == ["known"]
-
-
-def test_members_of_a_kind_that_is_not_ours_stay_members() -> None:
-    # a device that Entra Connect synced, and a user of the cloud's own
-    group: dict[str, Any] = {"guid": "guid-g", "object_type": SyncObjectType.GROUP, "anchor": "g"}
-    user: dict[str, Any] = {"guid": "guid-u", "object_type": SyncObjectType.USER, "anchor": "u"}
-    cloud = {
-        "g": CloudObject(
-            **group,
-            properties={},
-            owned=True,
-            members=frozenset({"device", "User_3f2504e0", "u"}),
-        ),
-        "u": CloudObject(**user, properties={}, owned=True),
-    }
-    desired = {
-        "g": DesiredObject(**group, properties={}),
-        "u": DesiredObject(**user, properties={}),
-    }
-    evaluation = Evaluation(desired=desired, withheld=(), excluded={}, in_scope=2)
-
-    (change,) = plan_changes(evaluation, cloud, {}).changes
-
-    assert [(link.anchor, link.add) for link in change.message.links] == [("u", False)]
+    assert (list(plan.changes()), list(plan.batches(3)), plan.total) == ([], [], 0)
+    assert not plan.has_links
+    assert not plan.counts.objects

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from structlog.testing import capture_logs
 
 from entrasync.api.sync_run import Changes, KindChanges, LinkChanges, ObjectError
+from entrasync.engine.changes import Action, ChangeCounts
 from entrasync.engine.outcome import CycleOutcome
-from entrasync.engine.report import changes_of, code_counts, conclude, summarize, take_tally
-from entrasync.engine.tally import ExportTally, object_error, object_warning
+from entrasync.engine.report import (
+    code_counts,
+    conclude,
+    object_errors,
+    planned_changes,
+    summarize,
+    take_failures,
+    take_tally,
+)
+from entrasync.engine.tally import KEPT, ExportTally, object_error, object_warning
 from entrasync.entra.contracts import ObjectResult, SyncObjectType
+from entrasync.state.checkpoints import Failure
+from entrasync.state.schema import Part
+from entrasync.state.store import Store
+
+NOW = dt.datetime(2026, 3, 14, tzinfo=dt.UTC)
 
 
 @pytest.mark.parametrize(
@@ -45,49 +65,173 @@ def test_a_summary_keeps_what_was_said_before() -> None:
     assert outcome.message == "The cookie was refused. nothing had changed"
 
 
-def test_errors_are_told_instead() -> None:
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path) as found:
+        yield found
+
+
+def refused(store: Store, *anchors: str, code: str = "LargeObject") -> None:
+    for anchor in anchors:
+        store.checkpoints.record_failure(
+            Failure(
+                anchor=anchor,
+                part=Part.OBJECT,
+                code=code,
+                message="",
+                attempts=1,
+                first_time=NOW,
+                next_try=NOW,
+                wanted=b"",
+            )
+        )
+
+
+@dataclass
+class Untouched:
+    """What is left as it is."""
+
+    withheld_anchors: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+
+    def withheld(self) -> Iterator[SimpleNamespace]:
+        for anchor in self.withheld_anchors:
+            yield SimpleNamespace(anchor=anchor, reason="GroupTooLarge", message="too large")
+
+    def unaccounted_anchors(self) -> Iterator[str]:
+        yield from self.gone
+
+
+def tell(outcome: CycleOutcome, known: Untouched) -> None:
+    """Lists what is left as it is."""
+    object_errors(outcome, SimpleNamespace(evaluation=known), known)  # type: ignore[arg-type]  # stand-ins
+
+
+def test_errors_are_told_instead(store: Store) -> None:
     outcome = CycleOutcome(changes=Changes())
+    refused(store, "a", "b")
     tally = ExportTally(failed=Counter({SyncObjectType.USER: 2}), error_count=2)
 
     take_tally(outcome, tally)
-    conclude(outcome, tally)
+    take_failures(outcome, store)
+    conclude(outcome, tally, store)
     summarize(outcome, exported=True)
 
     assert (outcome.outcome, outcome.reason) == ("SucceededWithErrors", "ExportErrors")
-    assert outcome.message.startswith("the service refused 2 objects")
-    assert changes_of((), tally).users.failed == 2
+    assert outcome.message.startswith("the service refused 2 changes, see errors; they are")
+    assert outcome.changes is not None
+    assert outcome.changes.users.failed == 2
 
 
-def test_what_was_withheld_before_is_counted_together_with_refusals() -> None:
-    frozen = ObjectError(anchor="g", code="GroupTooLarge")
-    outcome = CycleOutcome(
-        errors=[frozen], error_count=1, errors_by_code=Counter({"GroupTooLarge": 1})
-    )
-    refused = ObjectError(anchor="a", code="LargeObject")
-    tally = ExportTally(
-        errors=[refused],
-        error_count=1,
-        errors_by_code=Counter({"LargeObject": 1}),
-        requests=3,
-        warnings=[refused],
-        warning_count=1,
-    )
+def test_what_was_refused_earlier_is_told_until_it_is_taken(store: Store) -> None:
+    outcome = CycleOutcome(changes=Changes())
+    refused(store, "a")
 
-    take_tally(outcome, tally)
+    take_tally(outcome, ExportTally())
+    take_failures(outcome, store)
+    conclude(outcome, ExportTally(), store)
 
-    assert outcome.errors == [refused, frozen]
+    assert outcome.message.startswith("the service refused 1 change, see errors; it is")
+    assert [(each.anchor, each.code) for each in outcome.errors] == [("a", "LargeObject")]
+    assert outcome.changes is not None
+    assert outcome.changes.users.failed == 0
+
+
+def test_what_was_withheld_before_is_counted_together_with_refusals(store: Store) -> None:
+    frozen = ObjectError(anchor="g", code="GroupTooLarge", message="too large")
+    outcome = CycleOutcome()
+    tell(outcome, Untouched(("g",)))
+    refused(store, "a")
+    warning = ObjectError(anchor="a", code="LargeObject", message="")
+
+    take_tally(outcome, ExportTally(requests=3, warnings=[warning], warning_count=1))
+    take_failures(outcome, store)
+
+    assert outcome.errors == [warning, frozen]
     assert outcome.error_count == 2
     assert outcome.errors_by_code == {"GroupTooLarge": 1, "LargeObject": 1}
     assert outcome.requests.export == 3
-    assert (outcome.warnings, outcome.warning_count) == ([refused], 1)
+    assert (outcome.warnings, outcome.warning_count) == ([warning], 1)
 
 
-def test_a_warning_is_told_and_does_no_harm() -> None:
+@pytest.mark.parametrize(
+    ("known", "reason", "codes"),
+    [
+        (Untouched(("g",)), "GroupTooLarge", {"GroupTooLarge": 1}),
+        (
+            Untouched(("g",), ("x", "y")),
+            "ObjectsUnaccounted",
+            {"GroupTooLarge": 1, "ObjectsUnaccounted": 2},
+        ),
+    ],
+)
+def test_what_is_left_as_it_is_is_listed(
+    known: Untouched, reason: str, codes: dict[str, int]
+) -> None:
+    outcome = CycleOutcome()
+
+    with capture_logs() as logs:
+        tell(outcome, known)
+
+    assert (outcome.outcome, outcome.reason) == ("SucceededWithErrors", reason)
+    assert outcome.errors_by_code == codes
+    assert len(logs) == outcome.error_count == sum(codes.values())
+
+
+def test_nothing_left_alone_is_nothing_to_tell() -> None:
+    outcome = CycleOutcome()
+    tell(outcome, Untouched())
+    assert (outcome.outcome, outcome.message) == ("Succeeded", "")
+
+
+def test_no_more_are_kept_than_anybody_reads(store: Store) -> None:
+    outcome = CycleOutcome()
+    tell(outcome, Untouched(gone=tuple(f"u{number}" for number in range(KEPT + 1))))
+    refused(store, "a")
+
+    take_failures(outcome, store)
+
+    assert (len(outcome.errors), outcome.error_count) == (KEPT, KEPT + 2)
+    assert outcome.errors[0].anchor == "a"
+
+
+def test_a_plan_is_told_in_figures() -> None:
+    counts = ChangeCounts(
+        objects=Counter(
+            {
+                (SyncObjectType.USER, Action.ADD): 1,
+                (SyncObjectType.USER, Action.UPDATE): 2,
+                (SyncObjectType.GROUP, Action.DELETE): 3,
+            }
+        ),
+        links_added=4,
+        links_removed=5,
+    )
+
+    changes = planned_changes(SimpleNamespace(counts=counts))  # type: ignore[arg-type]  # a stand-in
+
+    assert changes == Changes(
+        users=KindChanges(add=1, update=2),
+        groups=KindChanges(delete=3),
+        links=LinkChanges(add=4, remove=5),
+    )
+
+
+def test_a_cancelled_run_says_so(store: Store) -> None:
+    outcome = CycleOutcome()
+    refused(store, "a")
+
+    conclude(outcome, ExportTally(cancelled=True), store)
+
+    assert (outcome.outcome, outcome.reason) == ("Cancelled", "Cancelled")
+
+
+def test_a_warning_is_told_and_does_no_harm(store: Store) -> None:
     outcome = CycleOutcome(changes=Changes())
     tally = ExportTally(warning_count=2)
 
     take_tally(outcome, tally)
-    conclude(outcome, tally)
+    conclude(outcome, tally, store)
     summarize(outcome, exported=True)
 
     assert (outcome.outcome, outcome.reason) == ("Succeeded", "Synchronized")
@@ -96,12 +240,13 @@ def test_a_warning_is_told_and_does_no_harm() -> None:
     )
 
 
-def test_errors_do_not_hide_warnings() -> None:
+def test_errors_do_not_hide_warnings(store: Store) -> None:
     outcome = CycleOutcome(changes=Changes())
+    refused(store, "a")
     tally = ExportTally(error_count=1, warning_count=1)
 
     take_tally(outcome, tally)
-    conclude(outcome, tally)
+    conclude(outcome, tally, store)
 
     assert outcome.message.endswith("; 1 object was taken with a reservation, see warnings")
 

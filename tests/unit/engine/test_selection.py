@@ -3,64 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
 
-from entrasync.api.directory_sync import AnchorSource, DirectorySyncSpec
+from entrasync.api.directory_sync import DirectorySyncSpec
 from entrasync.api.objects import AttributeFilter, Objects
-from entrasync.directory.model import SourceEntry
-from entrasync.engine.evaluate import Evaluation, EvaluationRules, evaluate
-from entrasync.engine.evidence import EvidenceGatherer
+from entrasync.engine.evaluate import selection_of
 from entrasync.engine.filters import compile_filter
-from entrasync.engine.groups import members_of, read_groups_within
-from entrasync.engine.importing import SourceReading
-from entrasync.engine.plan import CloudObject, Evidence, Plan, plan_changes
-from entrasync.engine.scope import Scope
-from entrasync.engine.selection import KindRules, SelectionRules, select
+from entrasync.engine.selection import KindRules, Selection, SelectionRules
 from entrasync.engine.source import SourceKind, SourceObject
-from entrasync.entra.contracts import SyncObjectType
 from entrasync.errors import BlockedError, ConfigurationError
 from entrasync.runner.inputs import selection_rules
-from entrasync.state.store import Store
-from tests.unit.engine.test_evaluate import ANN, BOB, ROOT, TEAM, anchor_of, group, source, user
+from entrasync.state.schema import Kind
+from tests.unit.engine.world import World, anchor_of, anchors, guid_of, pairs
 
-CID = "00000000-0000-0000-0000-00000000000c"
-PILOT, INNER = (f"00000000-0000-0000-0000-0000000000{n}" for n in ("30", "31"))
+ANN, BOB, CID, TEAM, PILOT, INNER, HIDDEN = 10, 11, 12, 20, 30, 31, 77
 DN = "CN=Pilot,DC=x"
-ATTRIBUTES = ("objectClass", "employeeType")
-Links = Mapping[str, frozenset[str]]
 
 
 def rules(**objects: Any) -> SelectionRules:
     return selection_rules(Objects.model_validate(objects), resource="DirectorySync/contoso")
-
-
-def evaluated(
-    written: SelectionRules, *objects: SourceObject, links: Links | None = None
-) -> Evaluation:
-    everything = {each.guid: each for each in (source(ROOT, "domainDNS"), *objects)}
-    found = links or {}
-    return evaluate(
-        everything,
-        found,
-        {},
-        EvaluationRules(
-            scope=Scope(include=frozenset({ROOT})),
-            anchor_source=AnchorSource.OBJECT_GUID,
-            domain="contoso.test",
-            max_group_members=250_000,
-            selection=select(
-                written, dict.fromkeys(written.groups, PILOT), everything, found, ATTRIBUTES
-            ),
-        ),
-    )
 
 
 def filtered(attribute: str = "employeeType") -> dict[str, Any]:
@@ -68,315 +34,259 @@ def filtered(attribute: str = "employeeType") -> dict[str, Any]:
     return {"anyOf": [{"allOf": [clause]}]}
 
 
-def owned(guid: str, kind: SyncObjectType = SyncObjectType.USER, **more: Any) -> CloudObject:
-    return CloudObject(
-        anchor=anchor_of(guid), object_type=kind, guid=guid, properties={}, owned=True, **more
-    )
+def told(written: SelectionRules) -> dict[str, Any]:
+    """What an evaluation is told of a selection whose groups are all the pilot."""
+    return {"selection": written, "group_guids": dict.fromkeys(written.groups, guid_of(PILOT))}
 
 
-def planned(evaluation: Evaluation, *cloud: CloudObject) -> Plan:
-    return plan_changes(evaluation, {each.anchor: each for each in cloud}, {})
+def taking_part(world: World) -> set[int]:
+    return {guid for guid, (rule, _, _) in world.parts().items() if rule is None}
 
 
-class TestGroups:
-    LINKS: Links = {  # noqa: RUF012  - never changed
-        PILOT: frozenset({ANN, INNER}),
-        INNER: frozenset({BOB, PILOT, "hidden"}),
-    }
-    KINDS = {ANN: SourceKind.USER, BOB: SourceKind.USER}  # noqa: RUF012  - never changed
-
-    def test_direct_members_only(self) -> None:
-        found = members_of(PILOT, self.LINKS, nested=False, kind_of=lambda _: None)
-
-        assert found.members == {ANN, INNER}
-        assert found.complete
-
-    def test_members_at_any_depth_and_circles_end(self) -> None:
-        kinds = self.KINDS | dict.fromkeys((PILOT, INNER), SourceKind.GROUP)
-
-        found = members_of(PILOT, self.LINKS, nested=True, kind_of=kinds.get)
-
-        assert found.members == {ANN, BOB, INNER, PILOT, "hidden"}
-        assert found.groups == {PILOT, INNER}
-        # nobody knows what is in the one that was never seen
-        assert not found.complete
-
-    @given(st.dictionaries(st.integers(0, 9), st.frozensets(st.integers(0, 9)), max_size=10))
-    def test_any_web_of_groups_ends_with_all_that_can_be_reached(
-        self, web: dict[int, frozenset[int]]
-    ) -> None:
-        links = {str(g): frozenset(map(str, members)) for g, members in web.items()}
-
-        found = members_of("0", links, nested=True, kind_of=lambda _: SourceKind.GROUP)
-
-        reached: set[str] = set()
-        for _ in range(11):
-            reached |= {m for g in ("0", *reached) for m in links.get(g, ())}
-        assert found.members == reached
-        assert found.complete
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    yield made
+    made.store.close()
 
 
-class Reader:
-    """A directory of entries by GUID."""
+class TestFilters:
+    def test_a_filter_leaves_out_and_is_counted(self, world: World) -> None:
+        world.user(ANN, employeeType="nosync")
+        world.user(BOB)
+        world.group(TEAM)
+        totals = world.evaluate(**told(rules(users={"where": filtered("EMPLOYEETYPE")})))
 
-    def __init__(self, *entries: SourceEntry) -> None:
-        self.entries = {each.guid: each for each in entries}
-        self.reads: list[str] = []
+        assert taking_part(world) == {BOB, TEAM}
+        assert totals.excluded == {"AttributeFilter": 1}
+        assert totals.in_scope == 2
 
-    def read_guid(self, guid: str, attributes: Sequence[str]) -> SourceEntry | None:
-        del attributes
-        self.reads.append(guid)
-        return self.entries.get(guid)
+    def test_default_exclusions_come_first(self, world: World) -> None:
+        world.user(ANN, employeeType="NoSync", isCriticalSystemObject="TRUE")
+        world.user(BOB)
+        totals = world.evaluate(**told(rules(users={"where": filtered()})))
 
+        assert totals.excluded == {"CriticalSystemObject": 1}
 
-def entry(guid: str, kind: str, members: tuple[str, ...] | None = None, **more: Any) -> SourceEntry:
-    return SourceEntry(
-        guid=guid,
-        dn=f"CN={guid},DC=x",
-        parent_guid=ROOT,
-        deleted=False,
-        attributes={
-            "objectClass": (kind.encode(),),
-            "sAMAccountName": (b"a",),
-            "userAccountControl": (b"512",),
-            **more,
-        },
-        members=members,
-    )
+    def test_another_filter_looks_at_everything(self, world: World) -> None:
+        world.user(ANN, employeeType="NoSync")
+        world.user(BOB)
+        world.evaluate()
+        totals = world.evaluate(**told(rules(users={"where": filtered()})))
 
-
-def test_groups_outside_of_the_containers_are_read_once(tmp_path: Path) -> None:
-    reading = SourceReading(containers=(), attributes=ATTRIBUTES, digest="d", resource="r")
-    reader = Reader(
-        entry(INNER, "group", (CID, PILOT)),
-        entry(CID, "user"),
-        entry(BOB, "user"),
-        entry(ANN, "user"),
-    )
-    with Store(tmp_path) as store:
-        store.replace_source(
-            [entry(PILOT, "group", (ANN, INNER, "hidden")), entry(ANN, "user")], {}
-        )
-
-        assert read_groups_within(reader, store, reading, frozenset({PILOT})) == 2
-        assert store.load_source_links()[INNER] == {CID, PILOT}
-        reader.reads.clear()
-        assert read_groups_within(reader, store, reading, frozenset({PILOT})) == 0
-
-        # who is known is not read again
-        assert reader.reads == ["hidden"]
-        assert read_groups_within(reader, store, reading, frozenset()) == 0
+        assert totals.evaluated == 2
+        assert taking_part(world) == {BOB}
+        assert {anchor for anchor, _ in world.pending()} == anchors(BOB)
 
 
-class TestTakingPart:
-    def test_a_filter_leaves_out_and_is_counted(self) -> None:
-        found = evaluated(
-            rules(users={"where": filtered("EMPLOYEETYPE")}),
-            user(ANN, employeeType=b"nosync"),
-            user(BOB),
-            group(TEAM),
-        )
+class TestScopingGroups:
+    DIRECT = told(rules(users={"memberOf": {"group": DN}}))
+    NESTED = told(rules(users={"memberOf": {"group": DN, "nested": True}}))
 
-        assert set(found.desired) == {anchor_of(BOB), anchor_of(TEAM)}
-        assert found.excluded == {"AttributeFilter": 1}
-        assert found.in_scope == 2
+    def test_only_members_take_part_and_other_kinds_are_left(self, world: World) -> None:
+        world.user(ANN)
+        world.user(BOB)
+        world.group(PILOT, ANN)
+        totals = world.evaluate(**self.DIRECT)
 
-    def test_default_exclusions_come_first(self) -> None:
-        found = evaluated(
-            rules(users={"where": filtered()}),
-            user(ANN, employeeType=b"NoSync", isCriticalSystemObject=b"TRUE"),
-            user(BOB),
-        )
+        assert taking_part(world) == {ANN, PILOT}
+        assert totals.excluded == {"ScopingGroup": 1}
 
-        assert found.excluded == {"CriticalSystemObject": 1}
+    def test_whoever_comes_in_or_leaves_is_looked_at_again(self, world: World) -> None:
+        for guid in (ANN, BOB, CID):
+            world.user(guid)
+        world.group(PILOT, ANN, CID)
+        world.evaluate(**self.DIRECT)
+        world.link(PILOT, BOB)
+        world.unlink(PILOT, CID)
+        totals = world.evaluate(**self.DIRECT)
 
-    def test_only_members_take_part_and_other_kinds_are_left(self) -> None:
-        found = evaluated(
-            rules(users={"memberOf": {"group": DN}}),
-            user(ANN),
-            user(BOB),
-            group(PILOT),
-            links={PILOT: frozenset({ANN})},
-        )
+        assert totals.evaluated == 2
+        assert taking_part(world) == {ANN, BOB, PILOT}
 
-        assert set(found.desired) == {anchor_of(ANN), anchor_of(PILOT)}
-        assert found.excluded == {"ScopingGroup": 1}
+    def test_a_group_in_it_brings_and_takes_its_members(self, world: World) -> None:
+        for guid in (ANN, BOB):
+            world.user(guid)
+        world.group(PILOT, ANN)
+        world.group(INNER, BOB)
+        world.evaluate(**self.NESTED)
+        assert taking_part(world) == {ANN, PILOT, INNER}
+
+        world.link(PILOT, INNER)
+        world.evaluate(**self.NESTED)
+        assert taking_part(world) == {ANN, BOB, PILOT, INNER}
+
+        world.unlink(PILOT, INNER)
+        world.unlink(INNER, BOB)
+        world.evaluate(**self.NESTED)
+        assert taking_part(world) == {ANN, PILOT, INNER}
+
+    def test_filters_look_at_direct_members(self, world: World) -> None:
+        clause = {"operator": "IsNotMemberOf", "value": DN}
+        written = told(rules(users={"where": {"anyOf": [{"allOf": [clause]}]}}))
+        world.user(ANN)
+        world.user(BOB)
+        world.group(PILOT, ANN)
+        world.evaluate(**written)
+        assert taking_part(world) == {BOB, PILOT}
+
+        world.unlink(PILOT, ANN)
+        world.evaluate(**written)
+        assert taking_part(world) == {ANN, BOB, PILOT}
 
     @pytest.mark.parametrize(
-        ("links", "told"),
-        [({}, "has no members"), ({PILOT: frozenset({TEAM})}, "has none of the 2 users in scope")],
+        ("members", "message"),
+        [((), "has no members"), ((TEAM,), "has none of the 2 users in scope")],
     )
-    def test_a_group_that_leaves_out_everybody_stops_the_run(self, links: Links, told: str) -> None:
+    def test_a_group_that_leaves_out_everybody_stops_the_run(
+        self, world: World, members: tuple[int, ...], message: str
+    ) -> None:
+        world.user(ANN)
+        world.user(BOB)
+        world.group(TEAM)
+        world.group(PILOT, *members)
         with pytest.raises(BlockedError) as caught:
-            evaluated(
-                rules(users={"memberOf": {"group": DN}}),
-                user(ANN),
-                user(BOB),
-                group(PILOT),
-                group(TEAM),
-                links=links,
-            )
+            world.evaluate(**self.DIRECT)
 
         assert caught.value.reason == "SourceEmpty"
         assert caught.value.field == "spec.objects.users.memberOf.group"
-        assert told in caught.value.message
+        assert message in caught.value.message
+        # nothing was written, all is looked at again
+        assert world.parts() == {}
+        assert world.waiting() > 0
 
-    def test_a_group_is_none_of_its_own_doing_when_nobody_is_there(self) -> None:
-        written = rules(users={"memberOf": {"group": DN}})
+    def test_a_group_is_none_of_its_own_doing_when_nobody_is_there(self, world: World) -> None:
+        world.group(PILOT, TEAM)
+        world.evaluate(**self.DIRECT)
 
-        found = evaluated(written, group(PILOT), links={PILOT: frozenset({TEAM})})
+        assert taking_part(world) == {PILOT}
 
-        assert set(found.desired) == {anchor_of(PILOT)}
-
-    def test_what_is_no_group_stops_the_run(self) -> None:
+    def test_what_is_no_group_stops_the_run(self, world: World) -> None:
+        world.user(PILOT)
         with pytest.raises(ConfigurationError) as caught:
-            evaluated(rules(users={"memberOf": {"group": DN}}), user(ANN), user(PILOT))
+            world.evaluate(**self.DIRECT)
 
         assert caught.value.reason == "ScopeGroupNotFound"
 
-    def test_what_is_written_tells_one_selection_from_another(self) -> None:
-        same = [rules(), rules(users={}), rules(users={"synchronize": "Enabled"})]
-        others = [
-            rules(users={"synchronize": "Disabled"}),
-            rules(users={"where": filtered()}),
-            rules(users={"memberOf": {"group": DN}}),
-            rules(users={"memberOf": {"group": DN, "nested": True}}),
-            rules(groups={"memberOf": {"group": DN}}),
-        ]
 
-        assert [each.facts for each in same] == [[]] * 3
-        assert len({str(each.facts) for each in others}) == len(others)
+def test_what_is_written_tells_one_selection_from_another() -> None:
+    same = [rules(), rules(users={}), rules(users={"synchronize": "Enabled"})]
+    others = [
+        rules(users={"synchronize": "Disabled"}),
+        rules(users={"where": filtered()}),
+        rules(users={"memberOf": {"group": DN}}),
+        rules(users={"memberOf": {"group": DN, "nested": True}}),
+        rules(groups={"memberOf": {"group": DN}}),
+    ]
 
-    def test_a_disabled_kind_needs_neither_groups_nor_attributes(self) -> None:
-        found = rules(
-            users={"synchronize": "Disabled", "where": filtered(), "memberOf": {"group": DN}}
-        )
+    assert [each.facts for each in same] == [[]] * 3
+    assert len({str(each.facts) for each in others}) == len(others)
 
-        assert (found.groups, found.attributes, found.nested_groups) == ({}, (), frozenset())
+
+def test_a_disabled_kind_needs_neither_groups_nor_attributes() -> None:
+    found = rules(users={"synchronize": "Disabled", "where": filtered(), "memberOf": {"group": DN}})
+
+    assert (found.groups, found.attributes, found.nested_groups) == ({}, (), frozenset())
 
 
 class TestKindsNotSynced:
-    RULES = rules(users={"synchronize": "Disabled"})
+    RULES = told(rules(users={"synchronize": "Disabled"}))
 
-    def test_they_are_neither_created_updated_nor_deleted(self) -> None:
-        found = evaluated(self.RULES, user(ANN, title=b"new"), user(BOB), group(TEAM))
+    def test_memberships_change_while_they_are_in_sight(self, world: World) -> None:
+        world.user(ANN)
+        world.user(BOB)
+        world.group(TEAM, BOB)
+        for guid in (ANN, BOB, CID):
+            world.hold(guid)
+        world.hold(TEAM, Kind.GROUP)
+        for guid in (ANN, CID):
+            world.hold_link(TEAM, guid)
+        world.evaluate(**self.RULES)
 
-        plan = planned(found, owned(ANN), owned(CID), owned(TEAM, SyncObjectType.GROUP))
-
-        touched = {change.message.source_anchor for change in plan.changes}
-        assert touched == {anchor_of(TEAM)}
-        assert not plan.unaccounted
-        assert found.in_scope == 3
-
-    def test_an_object_of_somebody_else_is_not_adopted(self) -> None:
-        foreign = CloudObject(
-            anchor=anchor_of(ANN), object_type=SyncObjectType.USER, guid=None, properties={}
-        )
-
-        plan = planned(evaluated(self.RULES, user(ANN), group(TEAM)), foreign)
-
-        assert plan.adopted == frozenset()
-
-    def test_their_memberships_change_while_they_are_in_sight(self) -> None:
-        team = owned(TEAM, SyncObjectType.GROUP, members=frozenset(map(anchor_of, (ANN, CID))))
-        found = evaluated(
-            self.RULES, user(ANN), user(BOB), group(TEAM), links={TEAM: frozenset({BOB})}
-        )
-
-        plan = planned(found, owned(ANN), owned(BOB), owned(CID), team)
-
-        (links,) = [change.message.links for change in plan.changes if change.message.links]
-        told = {(link.anchor, link.add) for link in links}
         # CID lies outside of the containers: nobody knows of its memberships
-        assert told == {(anchor_of(ANN), False), (anchor_of(BOB), True)}
+        assert world.links() == pairs((TEAM, ANN, 0), (TEAM, BOB, 1))
+        assert world.candidates() == set()
 
-    def test_memberships_of_an_object_of_somebody_else_are_not_ended(self) -> None:
-        foreign = replace(owned(ANN), owned=False)
-        team = owned(TEAM, SyncObjectType.GROUP, members=frozenset({anchor_of(ANN)}))
+    def test_memberships_of_an_object_of_somebody_else_are_not_ended(self, world: World) -> None:
+        world.user(ANN)
+        world.group(TEAM)
+        world.hold(ANN, owned=False)
+        world.hold(TEAM, Kind.GROUP)
+        world.hold_link(TEAM, ANN)
+        world.evaluate(**self.RULES)
 
-        plan = planned(evaluated(self.RULES, user(ANN), group(TEAM)), foreign, team)
+        assert world.links() == set()
 
-        assert not [change for change in plan.changes if change.message.links]
+    def test_what_is_withheld_of_them_is_no_error(self, world: World) -> None:
+        for guid in (ANN, BOB):
+            world.user(guid, raw={"mS-DS-ConsistencyGuid": b"0123456789abcdef"})
+        world.group(TEAM)
+        world.evaluate(**self.RULES)
 
-    def test_who_was_never_created_is_no_member(self) -> None:
-        found = evaluated(self.RULES, user(ANN), group(TEAM), links={TEAM: frozenset({ANN})})
+        assert not list(world.store.evaluation.withheld())
+        assert world.parts()[ANN][2] == "DuplicateAnchor"
 
-        plan = planned(found, owned(TEAM, SyncObjectType.GROUP))
+    def test_they_are_synced_again_when_that_is_said(self, world: World) -> None:
+        world.user(ANN)
+        world.group(TEAM, ANN)
+        world.evaluate(**self.RULES)
+        assert {anchor for anchor, _ in world.pending()} == anchors(TEAM)
 
-        assert not [change for change in plan.changes if change.message.links]
-
-    def test_what_is_withheld_of_them_is_no_error(self) -> None:
-        preset = b"0123456789abcdef"
-        everything = {
-            each.guid: each
-            for each in (
-                source(ROOT, "domainDNS"),
-                user(ANN, mS_DS_ConsistencyGuid=preset),
-                user(BOB, mS_DS_ConsistencyGuid=preset),
-                group(TEAM),
-            )
-        }
-        found = evaluate(
-            everything,
-            {},
-            {},
-            EvaluationRules(
-                scope=Scope(include=frozenset({ROOT})),
-                anchor_source=AnchorSource.CONSISTENCY_GUID,
-                domain="contoso.test",
-                max_group_members=5,
-                selection=select(self.RULES, {}, everything, {}, ATTRIBUTES),
-            ),
-        )
-
-        assert found.withheld == ()
+        world.evaluate()
+        assert {anchor for anchor, _ in world.pending()} == anchors(ANN, TEAM)
+        assert world.links() == pairs((TEAM, ANN, 1))
 
 
-class TestEvidence:
+class TestReadAgain:
     """Whoever is left out is read again; only what is beyond doubt is removed."""
 
+    MEMBER = rules(users={"memberOf": {"group": DN, "nested": True}})
+
     @staticmethod
-    def told(
-        found: SourceEntry, *, links: Links | None = None, nested: bool = True, **users: Any
-    ) -> Evidence:
-        written = rules(users=users)
-        known = {PILOT: group(PILOT), INNER: group(INNER), CID: user(CID)}
-        selection = select(
-            written,
-            dict.fromkeys(written.groups, PILOT),
-            known,
-            links or {PILOT: frozenset({CID, INNER}) if nested else frozenset({CID})},
-            ATTRIBUTES,
+    def selection(world: World, written: SelectionRules) -> Selection:
+        return selection_of(world.store, world.rules(**told(written)))
+
+    @staticmethod
+    def user(**attributes: bytes) -> SourceObject:
+        basics = {"objectClass": b"user", "sAMAccountName": b"a", "userAccountControl": b"512"}
+        return SourceObject(
+            guid=guid_of(ANN),
+            dn="CN=Ann",
+            parent_guid=None,
+            attributes={name: (value,) for name, value in (basics | attributes).items()},
         )
-        reader = Reader(found, entry(ROOT, "domainDNS"))
-        gatherer = EvidenceGatherer(reader, Scope(include=frozenset({ROOT})), ATTRIBUTES, selection)
-        return gatherer.gather([owned(ANN)], lambda: None)[anchor_of(ANN)]
 
-    MEMBER: Mapping[str, Any] = {"memberOf": {"group": DN, "nested": True}}
+    def test_who_does_not_pass_the_filter_is_out_for_certain(self, world: World) -> None:
+        found = self.selection(world, rules(users={"where": filtered()}))
 
-    def test_who_does_not_pass_the_filter_is_out_of_scope(self) -> None:
-        leaver = entry(ANN, "user", employeeType=(b"NoSync",))
+        assert found.left_out_by(self.user(employeeType=b"NoSync")) == "AttributeFilter"
+        assert found.is_certain(SourceKind.USER, "AttributeFilter")
+        assert found.left_out_by(self.user()) is None
 
-        assert self.told(leaver, where=filtered()) is Evidence.OUT_OF_SCOPE
-        # it passes now: what was read before must be older
-        assert self.told(entry(ANN, "user"), where=filtered()) is Evidence.UNKNOWN
+    def test_who_is_no_member_is_out_unless_it_says_so_itself(self, world: World) -> None:
+        world.group(INNER, CID)
+        world.group(PILOT, CID, INNER)
+        world.user(CID)
+        found = self.selection(world, self.MEMBER)
 
-    def test_who_is_no_member_is_out_of_scope(self) -> None:
-        assert self.told(entry(ANN, "user"), **self.MEMBER) is Evidence.OUT_OF_SCOPE
+        assert found.left_out_by(self.user()) == "ScopingGroup"
+        assert found.is_certain(SourceKind.USER, "ScopingGroup")
+        for group in (PILOT, INNER):
+            assert found.left_out_by(self.user(), frozenset({guid_of(group)})) is None
 
-    @pytest.mark.parametrize("of", [PILOT, INNER])
-    def test_who_says_to_be_a_member_is_kept(self, of: str) -> None:
-        found = entry(ANN, "user", memberOf=(of.encode(),))
+    def test_while_a_group_in_it_cannot_be_seen_nobody_is_out_for_certain(
+        self, world: World
+    ) -> None:
+        world.group(PILOT, CID, HIDDEN)
+        found = self.selection(world, self.MEMBER)
 
-        assert self.told(found, **self.MEMBER) is Evidence.UNKNOWN
+        assert found.names_groups
+        assert not found.is_certain(SourceKind.USER, "ScopingGroup")
+        assert found.is_certain(SourceKind.USER, "CriticalSystemObject")
 
-    def test_while_a_group_in_it_cannot_be_seen_nobody_is_out_of_scope(self) -> None:
-        links = {PILOT: frozenset({CID, "hidden"})}
 
-        assert self.told(entry(ANN, "user"), links=links, **self.MEMBER) is Evidence.UNKNOWN
-        # unless it is for another reason
-        leaver = entry(ANN, "user", employeeType=(b"NoSync",), isCriticalSystemObject=(b"TRUE",))
-        assert self.told(leaver, links=links, **self.MEMBER) is Evidence.OUT_OF_SCOPE
+def test_anchors_are_as_the_tests_think() -> None:
+    assert anchor_of(0) == "AAAAAAAAAAAAAAAAAAAAAA=="
 
 
 def test_filters_of_every_clause_are_named() -> None:

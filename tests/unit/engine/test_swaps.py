@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 
 from entrasync.engine.approvals import Approvals
-from entrasync.engine.cloud_space import load_cloud, take_read_back
-from entrasync.engine.evaluate import DesiredObject, Evaluation
-from entrasync.engine.exporting import Export, ExportTally, spent_since
+from entrasync.engine.brakes import Spent
+from entrasync.engine.changes import Phase, PlannedChange
+from entrasync.engine.exporting import Export, ExportTally
 from entrasync.engine.letting_go import RESTS
-from entrasync.engine.plan import Phase, Plan, count_changes, plan_changes
-from entrasync.entra.contracts import ObjectResult, SyncObject, SyncObjectType, SyncOperation
+from entrasync.engine.plan import Plan
+from entrasync.entra.contracts import ObjectResult, SyncObject, SyncObjectType
 from entrasync.errors import TransientError
 from entrasync.state.store import Store
+from tests.support.pending import USER, Pending, plan_of
 from tests.support.traffic import traffic
 
 NOW = dt.datetime(2026, 3, 14, tzinfo=dt.UTC)
@@ -45,18 +46,9 @@ class Tenant:
 
     def read_back(self) -> None:
         """What a run does that finds an interrupted one."""
-        take_read_back(
-            self._store,
-            [
-                SyncObject(
-                    object_type=SyncObjectType.USER,
-                    operation=SyncOperation.SET,
-                    source_anchor=anchor,
-                    properties={UPN: name},
-                )
-                for anchor, name in self.names.items()
-            ],
-        )
+        for anchor, name in self.names.items():
+            Pending(self._store).holds(anchor, userPrincipalName=name)
+        self._store.checkpoints.forget_intent()
 
     def provision(self, objects: Sequence[SyncObject]) -> list[ObjectResult]:
         self.requests += 1
@@ -76,6 +68,16 @@ class Tenant:
         return ObjectResult(source_anchor=anchor, success=True)
 
 
+class Given:
+    """A plan of given changes."""
+
+    def __init__(self, changes: Sequence[PlannedChange]) -> None:
+        self._changes = changes
+
+    def sendable(self) -> Iterator[PlannedChange]:
+        yield from self._changes
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     with Store(tmp_path) as found:
@@ -83,17 +85,12 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def plan(store: Store, wanted: Mapping[str, str] = SWAPPED) -> Plan:
-    desired = {
-        anchor: DesiredObject(
-            guid=f"g-{anchor}",
-            object_type=SyncObjectType.USER,
-            anchor=anchor,
-            properties={UPN: name},
-        )
-        for anchor, name in wanted.items()
-    }
-    evaluation = Evaluation(desired=desired, withheld=(), excluded={}, in_scope=2)
-    return plan_changes(evaluation, load_cloud(store), {})
+    state = Pending(store)
+    state.clear()
+    for anchor, name in wanted.items():
+        before = store.cloud.properties(state.number(anchor))
+        state.wants(anchor, USER, {UPN: name}, before)
+    return plan_of(store)
 
 
 def send(
@@ -104,14 +101,16 @@ def send(
     wanted: Mapping[str, str] = SWAPPED,
     now: dt.datetime = NOW,
 ) -> ExportTally:
-    approvals = Approvals(store, NOW, dt.timedelta(hours=24))
+    approvals = Approvals(store, NOW)
+    made = plan(store, wanted)
     flow = traffic(cancelled=cancelled)
     export = Export(tenant, store, approvals, now=lambda: now, traffic=flow)
-    return export.send(plan(store, wanted).changes, lambda *_: None)
+    return export.send(made, lambda *_: None)
 
 
 def known(store: Store) -> dict[str, object]:
-    return {anchor: each.properties[UPN] for anchor, each in load_cloud(store).items()}
+    state = Pending(store)
+    return {anchor: (store.cloud.properties(state.number(anchor)) or {})[UPN] for anchor in BEFORE}
 
 
 def test_two_swap_their_names_and_count_once_each(store: Store) -> None:
@@ -121,8 +120,8 @@ def test_two_swap_their_names_and_count_once_each(store: Store) -> None:
 
     assert tenant.names == known(store) == SWAPPED
     assert tally.error_count == 0
-    assert sum(count_changes(tally.done).objects.values()) == 2
-    assert spent_since(store, NOW).identity_changes == 2
+    assert sum(tally.objects.values()) == 2
+    assert Spent.of(store.checkpoints.spent_since(NOW)).identity_changes == 2
 
 
 @pytest.mark.parametrize("breaks_at", [1, 2, 3])
@@ -131,7 +130,7 @@ def test_a_swap_that_was_interrupted_is_ended_by_the_next_run(store: Store, brea
     tenant.breaks_at = breaks_at
     with pytest.raises(TransientError):
         send(store, tenant)
-    assert store.pending()
+    assert store.checkpoints.pending()
 
     tenant.read_back()
     tally = send(store, tenant)
@@ -154,12 +153,12 @@ def test_nobody_is_left_with_a_temporary_name_by_a_cancelled_run(store: Store, a
 def test_a_run_can_be_cancelled_again_once_the_old_name_was_given_back(store: Store) -> None:
     tenant = Tenant(store)
     tenant.refuses = {("b", SWAPPED["b"])}
-    approvals = Approvals(store, NOW, dt.timedelta(hours=24))
     flow = traffic(cancelled=lambda: tenant.requests >= 1)
-    later = replace(plan(store).changes[-1], phase=Phase.USERS, step=0)
-    export = Export(tenant, store, approvals, now=lambda: NOW, traffic=flow)
+    first = list(plan(store).sendable())
+    later = replace(first[-1], phase=Phase.USERS, step=0)
+    export = Export(tenant, store, Approvals(store, NOW), now=lambda: NOW, traffic=flow)
 
-    tally = export.send([*plan(store).changes, later], lambda *_: None)
+    tally = export.send(Given([*first, later]), lambda *_: None)
 
     assert tenant.names == BEFORE
     assert tally.cancelled
@@ -175,7 +174,7 @@ def test_who_cannot_have_the_new_name_gets_the_old_one_back(store: Store) -> Non
     assert tenant.names == known(store) == BEFORE
     assert {error.anchor for error in tally.errors} == {"a", "b"}
     assert tally.failed[SyncObjectType.USER] == tally.error_count == 2
-    assert not sum(count_changes(tally.done).objects.values())
+    assert not sum(tally.objects.values())
 
 
 def test_a_swap_that_was_refused_is_not_begun_again_every_half_hour(store: Store) -> None:

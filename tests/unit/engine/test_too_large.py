@@ -2,105 +2,98 @@
 
 from __future__ import annotations
 
-import base64
-import uuid
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from entrasync.api.directory_sync import AnchorSource
-from entrasync.engine.evaluate import Evaluation, EvaluationRules, evaluate
-from entrasync.engine.plan import CloudObject, Plan, plan_changes
-from entrasync.engine.scope import Scope
-from entrasync.engine.source import SourceObject
-from entrasync.entra.contracts import SyncObjectType
+from entrasync.state.schema import Kind
+from tests.unit.engine.world import World, anchor_of, anchors, pairs
 
-ROOT, TEAM, ANN, OTHER = (str(uuid.UUID(int=number)) for number in (1, 2, 3, 4))
-LIMITS = [pytest.param(50_000, id="V1"), pytest.param(250_000, id="V2")]
+TEAM, OTHER, ANN, GONE = 20, 21, 10, 12
+LIMIT = 3
 
 
-def anchor_of(guid: str) -> str:
-    return base64.b64encode(uuid.UUID(guid).bytes_le).decode()
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """Ann in two groups whose names have changed; somebody has left both since."""
+    made = World(tmp_path)
+    made.user(ANN)
+    made.user(GONE)
+    made.hold(GONE, pinned=True)
+    for group in (TEAM, OTHER):
+        made.group(group, ANN, displayName="renamed")
+        made.hold(group, Kind.GROUP, pinned=True, properties={"displayName": "older"})
+        made.hold_link(group, GONE)
+    yield made
+    made.store.close()
 
 
-def source(guid: str, kind: bytes, **attributes: bytes) -> SourceObject:
-    return SourceObject(
-        guid=guid,
-        dn=f"CN={guid},DC=x",
-        parent_guid=None if guid == ROOT else ROOT,
-        attributes={"objectClass": (kind,)} | {k: (v,) for k, v in attributes.items()},
-    )
+def fill(world: World, members: int) -> None:
+    for number in range(members - 1):
+        world.link(TEAM, 1000 + number)
 
 
-def group(guid: str, name: bytes) -> SourceObject:
-    return source(guid, b"group", sAMAccountName=name, displayName=name, groupType=b"-2147483646")
+def touched(world: World) -> set[str]:
+    return {anchor for anchor, _ in world.pending()} | {owner for owner, _, _ in world.links()}
 
 
-def evaluated(members: int, limit: int) -> Evaluation:
-    """Ann in two groups whose names have changed; one of them has so many members in all."""
-    objects = [
-        source(ROOT, b"domainDNS"),
-        source(ANN, b"user", sAMAccountName=b"ann", userAccountControl=b"512"),
-        group(TEAM, b"renamed"),
-        group(OTHER, b"renamed too"),
-    ]
-    others = (f"member-{number}" for number in range(members - 1))
-    return evaluate(
-        {each.guid: each for each in objects},
-        {TEAM: frozenset({ANN, *others}), OTHER: frozenset({ANN})},
-        {},
-        EvaluationRules(
-            scope=Scope(include=frozenset({ROOT})),
-            anchor_source=AnchorSource.OBJECT_GUID,
-            domain="contoso.test",
-            max_group_members=limit,
-        ),
-    )
+def test_nothing_of_it_is_sent_and_the_rest_goes_on(world: World) -> None:
+    fill(world, LIMIT + 1)
+    world.evaluate(max_group_members=LIMIT)
 
-
-def planned(evaluation: Evaluation) -> Plan:
-    """Against a cloud in which both groups are older, and one member each has left since."""
-    gone = anchor_of(str(uuid.UUID(int=9)))
-    cloud = [
-        CloudObject(
-            anchor=anchor_of(guid),
-            object_type=SyncObjectType.GROUP,
-            guid=guid,
-            properties={"displayName": "older"},
-            members=frozenset({gone}),
-            owned=True,
-        )
-        for guid in (TEAM, OTHER)
-    ]
-    return plan_changes(evaluation, {each.anchor: each for each in cloud}, {})
-
-
-def touched(plan: Plan, guid: str) -> set[str]:
-    return {
-        str(change.action)
-        for change in plan.changes
-        if change.message.source_anchor == anchor_of(guid)
-    }
-
-
-@pytest.mark.parametrize("limit", LIMITS)
-def test_nothing_of_it_is_sent_and_the_rest_goes_on(limit: int) -> None:
-    evaluation = evaluated(limit + 1, limit)
-    plan = planned(evaluation)
-
-    (withheld,) = evaluation.withheld
+    (withheld,) = world.store.evaluation.withheld()
     assert (withheld.reason, withheld.anchor) == ("GroupTooLarge", anchor_of(TEAM))
-    assert f"{limit + 1} members" in withheld.message
-    assert touched(plan, TEAM) == set()
-    assert touched(plan, OTHER) == {"update", "links"}
-    assert touched(plan, ANN) == {"add"}
-    # it is neither lost nor somebody else's
-    assert not plan.unaccounted
-    assert not plan.orphans
+    assert f"{LIMIT + 1} members" in withheld.message
+    assert touched(world) == anchors(OTHER, ANN, GONE)
+    assert world.links() == pairs((OTHER, ANN, 1), (OTHER, GONE, 0))
+    assert world.candidates() == set()
 
 
-@pytest.mark.parametrize("limit", LIMITS)
-def test_it_comes_back_by_itself_when_it_fits(limit: int) -> None:
-    evaluation = evaluated(limit, limit)
+def test_it_comes_back_by_itself_when_it_fits(world: World) -> None:
+    fill(world, LIMIT + 1)
+    world.evaluate(max_group_members=LIMIT)
+    world.unlink(TEAM, 1000)
+    world.evaluate(max_group_members=LIMIT)
 
-    assert evaluation.withheld == ()
-    assert touched(planned(evaluation), TEAM) == {"update", "links"}
+    assert not list(world.store.evaluation.withheld())
+    assert world.links() == pairs(
+        (OTHER, ANN, 1), (OTHER, GONE, 0), (TEAM, ANN, 1), (TEAM, GONE, 0)
+    )
+    assert world.pending()[anchor_of(TEAM), 0][1]["displayName"] == "renamed"
+
+
+def test_it_freezes_while_one_by_one_come_in(world: World) -> None:
+    fill(world, LIMIT)
+    world.evaluate(max_group_members=LIMIT)
+    assert anchor_of(TEAM) in touched(world)
+
+    world.link(TEAM, 2000)
+    world.evaluate(max_group_members=LIMIT)
+    assert anchor_of(TEAM) not in touched(world)
+
+
+def test_another_limit_decides_anew(world: World) -> None:
+    fill(world, LIMIT + 1)
+    world.evaluate(max_group_members=LIMIT)
+    world.evaluate(max_group_members=LIMIT + 1)
+    assert anchor_of(TEAM) in touched(world)
+
+    world.evaluate(max_group_members=LIMIT)
+    assert anchor_of(TEAM) not in touched(world)
+
+
+def test_its_own_memberships_go_on(world: World) -> None:
+    fill(world, LIMIT + 1)
+    world.link(OTHER, TEAM)
+    world.evaluate(max_group_members=LIMIT)
+
+    assert pairs((OTHER, TEAM, 1)) <= world.links()
+
+
+def test_one_that_was_never_created_is_nobodys_member(world: World) -> None:
+    world.group(22, *range(1000, 1010))
+    world.link(OTHER, 22)
+    world.evaluate(max_group_members=LIMIT)
+
+    assert anchor_of(22) not in {member for _, member, _ in world.links()}
