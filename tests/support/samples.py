@@ -45,7 +45,7 @@ def tenant(*, ready: bool = True, **spec: Any) -> EntraTenant:
     return EntraTenant.model_validate(manifest)
 
 
-def directory(*, ready: bool = True) -> ActiveDirectory:
+def directory(*, ready: bool = True, **spec: Any) -> ActiveDirectory:
     manifest: dict[str, Any] = {
         "metadata": {"name": "contoso", "namespace": "identity", "uid": "u-directory"},
         "spec": {
@@ -53,7 +53,8 @@ def directory(*, ready: bool = True) -> ActiveDirectory:
             "baseDN": "DC=contoso,DC=test",
             "bindSecretRef": {"name": "contoso-ad-reader"},
             "caProvider": {"type": "ConfigMap", "name": "contoso-ca"},
-        },
+        }
+        | spec,
     }
     if ready:
         manifest["status"] = {"lastCheckGeneration": 1, "conditions": [READY]}

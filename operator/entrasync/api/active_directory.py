@@ -56,6 +56,15 @@ class CaProvider(ApiModel):
     """Key within it. Default `ca.crt`."""
 
 
+class KeytabReference(ApiModel):
+    """A keytab in a Secret of the namespace."""
+
+    name: ResourceName
+    """Name of the Secret."""
+    key: Annotated[SecretKey, Field(json_schema_extra={DEFAULT_IN_CODE: True})] = "keytab"
+    """Key within it. Default `keytab`."""
+
+
 class ActiveDirectorySpec(ApiModel):
     """Servers, base, credential and trust of one Active Directory."""
 
@@ -69,6 +78,16 @@ class ActiveDirectorySpec(ApiModel):
             "has(self.servers) != has(self.domain)",
             "exactly one of `servers` and `domain` must be specified: a list, or a name for DNS",
             ".servers",
+        ),
+        rule(
+            "has(self.bindSecretRef) != has(self.keytabSecretRef)",
+            "exactly one of `bindSecretRef` and `keytabSecretRef` must be specified",
+            ".bindSecretRef",
+        ),
+        rule(
+            "has(self.principal) == has(self.keytabSecretRef)",
+            "`principal` must be specified together with `keytabSecretRef`, and only then",
+            ".principal",
         ),
         rule(
             "self.startTLS || !has(self.servers) || self.servers.all(s, s.startsWith('ldaps://'))",
@@ -99,8 +118,16 @@ class ActiveDirectorySpec(ApiModel):
     """
     base_dn: DistinguishedName | None = Field(default=None, alias="baseDN")
     """Where reading begins. Default: the server's defaultNamingContext."""
-    bind_secret_ref: SecretReference
-    """Secret of type kubernetes.io/basic-auth: `username` (user@domain or DN) and `password`."""
+    bind_secret_ref: SecretReference | None = None
+    """Secret of type kubernetes.io/basic-auth: `username` (user@domain or DN) and `password`. Or
+    `keytabSecretRef`."""
+    keytab_secret_ref: KeytabReference | None = None
+    """Secret with a keytab, to bind by Kerberos. Takes an image with the extra `kerberos`."""
+    principal: (
+        Annotated[str, Field(max_length=256, pattern=r"^[^@\s]+@[A-Za-z0-9][A-Za-z0-9.-]*$")] | None
+    ) = None
+    """Whose key the keytab holds, with the realm in capitals, for example `reader@CONTOSO.TEST`.
+    Only with `keytabSecretRef`."""
     start_tls: bool = Field(default=False, alias="startTLS")
     """Encrypt an ldap:// connection before the bind. Must be true with ldap:// servers."""
     ca_provider: CaProvider | None = None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
+from entrasync.api.choices import AnchorSource, DriftPolicy, JoinBy, OrphanPolicy
 from entrasync.api.common import (
     AGE_COLUMN,
     READY_COLUMN,
@@ -25,14 +26,16 @@ from entrasync.api.common import (
     immutable,
     rule,
 )
+from entrasync.api.flows import AttributeName
 from entrasync.api.objects import Objects
+from entrasync.api.runner import Runner
+from entrasync.api.safety import Matching, Safety
+
+MOST_SOURCES: Final = 16
 
 DnList = Annotated[
     list[DistinguishedName],
     Field(max_length=64, json_schema_extra={"x-kubernetes-list-type": "set"}),
-]
-Quantity = Annotated[
-    str, Field(max_length=32, pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi)?$")
 ]
 
 
@@ -41,27 +44,6 @@ class SyncMode(StrEnum):
 
     APPLY = "Apply"
     PREVIEW = "Preview"
-
-
-class AnchorSource(StrEnum):
-    """Where the SourceAnchor comes from."""
-
-    CONSISTENCY_GUID = "ConsistencyGuid"
-    OBJECT_GUID = "ObjectGuid"
-
-
-class StorageType(StrEnum):
-    """Where the state of a sync is kept."""
-
-    PERSISTENT_VOLUME_CLAIM = "PersistentVolumeClaim"
-    EPHEMERAL = "Ephemeral"
-
-
-class AccessMode(StrEnum):
-    """Access modes that keep a second writer away."""
-
-    READ_WRITE_ONCE_POD = "ReadWriteOncePod"
-    READ_WRITE_ONCE = "ReadWriteOnce"
 
 
 class Source(ApiModel):
@@ -117,88 +99,49 @@ class Schedule(ApiModel):
 class SourceAnchorSpec(ApiModel):
     """Which attribute ties a source object to its cloud object."""
 
+    validations: ClassVar[tuple[dict[str, str], ...]] = (
+        rule(
+            "has(self.attribute) == (has(self.from) && self.from == 'Attribute')",
+            "`attribute` must be specified when `from` is Attribute, and only then",
+            ".attribute",
+        ),
+        rule(
+            "!self.stamp || !has(self.from) || self.from == 'ConsistencyGuid'",
+            "`stamp` may only be true when `from` is ConsistencyGuid",
+            ".stamp",
+        ),
+    )
+
     from_: AnchorSource = Field(default=AnchorSource.CONSISTENCY_GUID, alias="from")
     """`ConsistencyGuid`: mS-DS-ConsistencyGuid of users and groups where present, else objectGUID.
-    `ObjectGuid`: always objectGUID. Default `ConsistencyGuid`."""
+    `ObjectGuid`: always objectGUID. `Attribute`: the attribute that `attribute` names. Default
+    `ConsistencyGuid`."""
+    attribute: AttributeName | None = None
+    """LDAP name of an attribute with one value that never changes, for example `employeeID`; a
+    user without it is left as it is. Groups and contacts have anchors as with ConsistencyGuid. Only
+    with `from: Attribute`."""
+    stamp: bool = False
+    """Whether runs that export write objectGUID into mS-DS-ConsistencyGuid of users without one, so
+    that their anchor stays the same in another forest. Takes the right to write that attribute.
+    Only with `from: ConsistencyGuid`. Default false."""
 
 
-class DeletionLimit(ApiModel):
-    """Most deletions of one kind within the window."""
+class Join(ApiModel):
+    """What tells that users of several sources are the same person."""
 
-    count: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
-    """Objects. Default 500 for users and contacts, 50 for groups."""
-    percent: Annotated[int, Field(ge=0, le=100)] | None = None
-    """Per cent of what is owned; counts from 20 objects up. Default 20 for users and contacts, 5
-    for groups."""
-
-
-class ChangeLimit(ApiModel):
-    """Most changes of one sort within the window."""
-
-    count: Annotated[int, Field(ge=0, le=10_000_000)] | None = None
-    """Changes. Default 500 for identityChanges, 50000 for linkRemovals."""
-    percent: Annotated[int, Field(ge=0, le=100)] | None = None
-    """Per cent of what is owned; counts from 20 up. Default 5 for identityChanges, 30 for
-    linkRemovals."""
+    users: JoinBy = JoinBy.NONE
+    """`None`: only an equal anchor, which always joins and comes first. `Mail`: the same mail
+    address. `ObjectSid`: msExchMasterAccountSID of one is the objectSID of the other. Default
+    `None`."""
 
 
-class ShrinkLimit(ApiModel):
-    """Most a source may shrink from one run to the next."""
+class Reporting(ApiModel):
+    """What reports may show."""
 
-    percent: Annotated[int, Field(ge=0, le=100)] | None = None
-    """Per cent of the objects in scope at the last run. Default 30."""
-
-
-class Safety(ApiModel):
-    """Brakes: limits that stop the whole export before anything is written."""
-
-    window: Duration | None = None
-    """Limits are sums over this time. Default `24h`."""
-    users: DeletionLimit | None = None
-    """Deletions of users."""
-    groups: DeletionLimit | None = None
-    """Deletions of groups."""
-    contacts: DeletionLimit | None = None
-    """Deletions of contacts."""
-    identity_changes: ChangeLimit | None = None
-    """Changes of userPrincipalName or primary SMTP address."""
-    link_removals: ChangeLimit | None = None
-    """Removals of group members."""
-    source_shrink: ShrinkLimit | None = None
-    """How much a source may shrink."""
-
-
-class Storage(ApiModel):
-    """Where the state of this sync is kept."""
-
-    type: StorageType = StorageType.PERSISTENT_VOLUME_CLAIM
-    """`PersistentVolumeClaim` keeps state between runs; `Ephemeral` makes every run a full one."""
-    size: Quantity | None = None
-    """Size of the claim. Default `10Gi`."""
-    storage_class_name: Annotated[str, Field(max_length=253)] | None = None
-    """Storage class. Default: the cluster's."""
-    access_mode: AccessMode | None = None
-    """Access mode. Default `ReadWriteOncePod`."""
-
-
-class ResourceRequirements(ApiModel):
-    """Compute resources of the sync pod."""
-
-    requests: Annotated[dict[str, Quantity], Field(max_length=8)] | None = None
-    """Requested, for example `{cpu: 100m, memory: 256Mi}`."""
-    limits: Annotated[dict[str, Quantity], Field(max_length=8)] | None = None
-    """Limits."""
-
-
-class Runner(ApiModel):
-    """The sync Job."""
-
-    storage: Storage | None = None
-    """Where state is kept. Default: a claim of 10Gi."""
-    active_deadline_seconds: Annotated[int, Field(ge=60, le=604_800)] | None = None
-    """Seconds a run may take in all. Default 86400."""
-    resources: ResourceRequirements | None = None
-    """Compute resources of the sync pod. Default: requests of 100m CPU and 256Mi."""
+    names: bool = False
+    """Whether plans and explanations that Report runs print show names, DNs and values; without it
+    they show anchors, switches and numbers, and how long texts are. Status and Events never hold
+    names. Default false."""
 
 
 class DirectorySyncSpec(ApiModel):
@@ -208,14 +151,15 @@ class DirectorySyncSpec(ApiModel):
         list[Source],
         Field(
             min_length=1,
-            max_length=1,
+            max_length=MOST_SOURCES,
             json_schema_extra={
                 "x-kubernetes-list-type": "map",
                 "x-kubernetes-list-map-keys": ["name"],
             },
         ),
     ]
-    """The directory to read. One source is supported at present."""
+    """The directories to read, at most 16. Their order is their precedence: where several hold the
+    same person, the first one's values win. Leaving one out changes nothing in the tenant."""
     target: Annotated[
         Target, Field(json_schema_extra={"x-kubernetes-validations": [immutable("target")]})
     ]
@@ -228,11 +172,24 @@ class DirectorySyncSpec(ApiModel):
     """`Apply` exports; `Preview` plans and never exports. Default `Apply`."""
     source_anchor: SourceAnchorSpec | None = None
     """Which attribute ties a source object to its cloud object. Default: ConsistencyGuid."""
+    join: Join | None = None
+    """What joins objects of several sources, beside an equal anchor. Default: nothing."""
     objects: Objects | None = None
-    """Which users, groups and contacts take part. Default: all in the containers of the sources,
-    but for what Entra Connect leaves out as well."""
+    """Which users, groups and contacts take part, and how their attributes flow. Default: all in
+    the containers of the sources, but for what Entra Connect leaves out as well."""
     safety: Safety | None = None
     """Brakes on deletions and other changes that hurt. Defaults as in Entra Connect."""
+    matching: Matching | None = None
+    """Whether additions may take over cloud accounts. Default: they are refused."""
+    orphans: OrphanPolicy = OrphanPolicy.REPORT
+    """Synced objects of the tenant that this sync does not own. `Report`: they are counted and left
+    alone. `Delete`: their deletion is planned, and always waits for an approved plan. Default
+    `Report`."""
+    drift: DriftPolicy = DriftPolicy.REPAIR
+    """Exported values that somebody else changed in the tenant. `Repair`: they are written again.
+    `Report`: they are counted and left as they are. Default `Repair`."""
+    reporting: Reporting | None = None
+    """What reports may show. Default: no names."""
     approved_plan: Digest | None = None
     """Digest from `status.blockedPlan`: lets exactly those braked changes through, once."""
     runner: Runner | None = None
@@ -287,7 +244,7 @@ class OwnedObjects(StatusModel):
 
 
 class OrphanCounts(StatusModel):
-    """Synced objects of the tenant that this sync does not own. They are left alone."""
+    """Synced objects of the tenant that this sync does not own, by kind."""
 
     users: int = 0
     """Users."""
@@ -295,6 +252,18 @@ class OrphanCounts(StatusModel):
     """Groups."""
     contacts: int = 0
     """Contacts."""
+
+
+class DriftCounts(StatusModel):
+    """What somebody else changed in the tenant of what this sync exported."""
+
+    objects: int = 0
+    """Objects with properties that differ."""
+    links: int = 0
+    """Links that differ."""
+    not_accepted: int = 0
+    """Objects with a value that did not stay although it was written twice; it is not written a
+    third time."""
 
 
 class PinnedScope(StatusModel):
@@ -323,6 +292,10 @@ class BlockedPlan(StatusModel):
     """Braked changes of contacts, by operation."""
     links: Annotated[dict[str, int], Field(max_length=8)] | None = None
     """Braked changes of links, by operation."""
+    changes: Annotated[dict[str, int], Field(max_length=8)] | None = None
+    """Braked changes of other sorts: disables, identityChanges, clears and takeovers."""
+    held: bool = False
+    """Whether everything else went on (`spec.safety.onBlocked: HoldBraked`)."""
     sample: Annotated[list[Annotated[str, Field(max_length=256)]], Field(max_length=10)] = Field(
         default_factory=list
     )
@@ -351,6 +324,8 @@ class DirectorySyncStatus(StatusModel):
     """What this sync owns in the tenant."""
     orphans: OrphanCounts | None = None
     """Synced objects of the tenant that this sync does not own."""
+    drift: DriftCounts | None = None
+    """What somebody else changed in the tenant, as the last read-back found it."""
     scopes: Annotated[list[PinnedScope], Field(max_length=256)] = Field(default_factory=list)
     """Containers and groups of the scope, pinned by objectGUID."""
     blocked_plan: BlockedPlan | None = None
@@ -360,7 +335,7 @@ class DirectorySyncStatus(StatusModel):
 
 
 class DirectorySync(Resource):
-    """A sync of one Active Directory into one Entra tenant."""
+    """A sync of Active Directory into one Entra tenant."""
 
     definition: ClassVar[ResourceDefinition] = ResourceDefinition(
         kind="DirectorySync",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
+from entrasync.api.choices import OnRemoval
 from entrasync.api.common import ApiModel, DistinguishedName, rule
+from entrasync.api.flows import AttributeName, Flows
 
-ATTRIBUTE_PATTERN: Final = "^[A-Za-z][A-Za-z0-9-]*$"
 MOST_CLAUSES: Final = 16
 """Clauses in a group of clauses, and groups of clauses in a filter."""
 
@@ -76,7 +77,7 @@ class FilterClause(ApiModel):
         ),
     )
 
-    attribute: Annotated[str, Field(max_length=128, pattern=ATTRIBUTE_PATTERN)] | None = None
+    attribute: AttributeName | None = None
     """LDAP name of an attribute of the object, for example `employeeType`. Left out with
     `IsMemberOf` and `IsNotMemberOf`."""
     operator: FilterOperator
@@ -136,22 +137,44 @@ class ObjectKind(ApiModel):
     """Only objects with these attributes take part. Default: all."""
     member_of: ScopingGroup | None = None
     """Only members of this group take part; with `where` both must hold. Default: all."""
+    on_removal: OnRemoval = OnRemoval.DELETE
+    """What becomes of a user of the tenant whose source object is deleted or leaves the scope.
+    `Delete`: to the recycle bin. `Disable`: its account is disabled, and it stays. `Keep`: it stays
+    as it is. Default `Delete`."""
+    flows: Flows | None = None
+    """Flows that are added to Entra Connect's own, or replace them by `target`. At most 128.
+    Default: Entra Connect's own."""
+
+
+class UserKind(ObjectKind):
+    """Which users take part."""
 
 
 class GroupKind(ObjectKind):
     """Which groups take part."""
 
+    on_removal: Literal[OnRemoval.DELETE, OnRemoval.KEEP] = OnRemoval.DELETE
+    """What becomes of a group of the tenant whose source object is deleted or leaves the scope:
+    `Delete`, or `Keep`, as it is. Default `Delete`."""
     max_members: Annotated[int, Field(ge=1, le=250_000)] | None = None
     """Most members a group may have; a larger one is frozen as it is until it fits. Lowers the
     limit of the endpoint, never raises it. Default: what the endpoint offers."""
 
 
+class ContactKind(ObjectKind):
+    """Which contacts take part."""
+
+    on_removal: Literal[OnRemoval.DELETE, OnRemoval.KEEP] = OnRemoval.DELETE
+    """What becomes of a contact of the tenant whose source object is deleted or leaves the scope:
+    `Delete`, or `Keep`, as it is. Default `Delete`."""
+
+
 class Objects(ApiModel):
     """Which objects take part, kind by kind. Naming one kind never changes the others."""
 
-    users: ObjectKind | None = None
+    users: UserKind | None = None
     """Users. Default: all in the containers of the sources."""
     groups: GroupKind | None = None
     """Groups. Default: all in the containers of the sources."""
-    contacts: ObjectKind | None = None
+    contacts: ContactKind | None = None
     """Contacts. Default: all in the containers of the sources."""

@@ -19,7 +19,7 @@ from entrasync.api.common import API_VERSION, Resource
 from entrasync.api.directory_sync import DirectorySync
 from entrasync.api.entra_tenant import EntraTenant
 from entrasync.api.shipped_clouds import shipped_clouds
-from entrasync.api.sync_run import SyncRun
+from entrasync.api.sync_run import RunMode, SyncRun
 from entrasync.errors import ConfigurationError
 
 SNAPSHOT_FILE: Final = "run.yaml"
@@ -88,11 +88,15 @@ def parse_resource(document: dict[str, Any]) -> Resource:
         ) from None
 
 
-def load_snapshot(paths: list[Path]) -> Snapshot:
+def load_snapshot(paths: list[Path], mode: RunMode | None = None) -> Snapshot:
     """Reads a snapshot from YAML files and folders of them.
 
     The shipped clouds need not be among the files. Secrets are ignored: they come from their own
     folder, never from here.
+
+    Args:
+        paths: files and folders.
+        mode: what the run is to do, `None` for what its SyncRun says.
 
     Raises:
         ConfigurationError: a file cannot be read, or a referenced resource is missing or ambiguous.
@@ -107,11 +111,20 @@ def load_snapshot(paths: list[Path]) -> Snapshot:
             config_maps |= {(name, key): str(v) for key, v in (document.get("data") or {}).items()}
     for folder in (path for path in paths if path.is_dir()):
         config_maps |= _mounted_config_maps(folder / CONFIG_MAP_FOLDER)
-    return resolve(resources, config_maps)
+    return resolve(resources, config_maps, mode)
 
 
-def resolve(resources: list[Resource], config_maps: dict[tuple[str, str], str]) -> Snapshot:
-    """Puts resources together by their references.
+def resolve(
+    resources: list[Resource],
+    config_maps: dict[tuple[str, str], str],
+    mode: RunMode | None = None,
+) -> Snapshot:
+    """Puts resources together by their references; a report needs none of those.
+
+    Args:
+        resources: all there are.
+        config_maps: contents of ConfigMaps by (name, key).
+        mode: as of `load_snapshot`.
 
     Raises:
         ConfigurationError: something referenced is missing, or there are several candidates.
@@ -127,7 +140,11 @@ def resolve(resources: list[Resource], config_maps: dict[tuple[str, str], str]) 
             "RunFailed", "the files hold more than one DirectorySync or SyncRun; name one file"
         )
     sync = syncs[0] if syncs else None
+    run = runs[0] if runs else None
     tenant: EntraTenant | None
+    if (mode or (run and run.spec.mode)) is RunMode.REPORT:
+        # it reads the state alone, and must say what it knows although a reference is gone
+        return Snapshot(run=run, sync=sync, directories={}, tenant=None, cloud=None, config_maps={})
     if sync is not None:
         tenant = _referenced(tenants, sync.spec.target.entra_tenant_ref.name, sync, "spec.target")
         wanted = [source.active_directory_ref.name for source in sync.spec.sources]
@@ -138,7 +155,7 @@ def resolve(resources: list[Resource], config_maps: dict[tuple[str, str], str]) 
     if tenant is not None:
         cloud = _referenced(clouds, tenant.spec.cloud_ref.name, tenant, "spec.cloudRef")
     return Snapshot(
-        run=runs[0] if runs else None,
+        run=run,
         sync=sync,
         directories=directories,
         tenant=tenant,

@@ -1,4 +1,4 @@
-"""SyncRun: one run of a sync, or one check of a tenant or directory."""
+"""SyncRun: one run of a sync, one check of a tenant or directory, or one report."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from entrasync.api.common import (
     PrinterColumn,
     Resource,
     ResourceDefinition,
+    ResourceName,
     StatusModel,
     rule,
 )
@@ -34,6 +35,7 @@ class RunMode(StrEnum):
     APPLY = "Apply"
     PREVIEW = "Preview"
     CHECK = "Check"
+    REPORT = "Report"
 
 
 class RunScope(StrEnum):
@@ -69,6 +71,30 @@ ENDED_PHASES: Final = frozenset(
 )
 
 
+class Explanation(ApiModel):
+    """One object to explain."""
+
+    object: Annotated[str, Field(min_length=1, max_length=2048, pattern=r"\S")]
+    """Its anchor, objectGUID, DN, userPrincipalName or mail address."""
+
+
+class RunReport(ApiModel):
+    """What a Report run prints into the log of its pod, from the state alone."""
+
+    validations: ClassVar[tuple[dict[str, str], ...]] = (
+        rule(
+            "has(self.run) != has(self.explain)",
+            "exactly one of `run` and `explain` must be specified",
+        ),
+    )
+
+    run: ResourceName | None = None
+    """Name of a SyncRun: prints its plan and its result. The last twenty are kept."""
+    explain: Explanation | None = None
+    """Prints all that is known of one object: whether it is in scope and by which rule, where each
+    value comes from, what the cloud has, what is pending and what failed."""
+
+
 class SyncRunSpec(ApiModel):
     """What to run. Immutable, but for `cancel`."""
 
@@ -85,6 +111,15 @@ class SyncRunSpec(ApiModel):
             ".mode",
         ),
         rule(
+            "has(self.report) == (has(self.mode) && self.mode == 'Report')",
+            "`report` must be specified when `mode` is Report, and only then",
+            ".report",
+        ),
+        rule(
+            "!has(self.report) || (!has(self.scope) && !has(self.approvedPlan))",
+            "`scope` and `approvedPlan` may not be specified when `mode` is Report",
+        ),
+        rule(
             "has(self.directorySyncRef) == has(oldSelf.directorySyncRef)"
             " && (!has(self.directorySyncRef) || self.directorySyncRef == oldSelf.directorySyncRef)"
             " && has(self.entraTenantRef) == has(oldSelf.entraTenantRef)"
@@ -97,7 +132,9 @@ class SyncRunSpec(ApiModel):
             " && has(self.scope) == has(oldSelf.scope)"
             " && (!has(self.scope) || self.scope == oldSelf.scope)"
             " && has(self.approvedPlan) == has(oldSelf.approvedPlan)"
-            " && (!has(self.approvedPlan) || self.approvedPlan == oldSelf.approvedPlan)",
+            " && (!has(self.approvedPlan) || self.approvedPlan == oldSelf.approvedPlan)"
+            " && has(self.report) == has(oldSelf.report)"
+            " && (!has(self.report) || self.report == oldSelf.report)",
             "a SyncRun must not change, but for `cancel`; create a new one",
         ),
         rule("!oldSelf.cancel || self.cancel", "`cancel` must not be taken back", ".cancel"),
@@ -110,12 +147,15 @@ class SyncRunSpec(ApiModel):
     active_directory_ref: LocalReference | None = None
     """The ActiveDirectory to check."""
     mode: RunMode | None = None
-    """`Apply`, `Preview` (plans, never exports) or `Check` (tests credentials and reach). Default:
-    the mode of the sync."""
+    """`Apply`, `Preview` (plans, never exports), `Check` (tests credentials and reach) or `Report`
+    (prints what `report` asks for). Default: the mode of the sync."""
     scope: RunScope | None = None
     """`Delta` or `Full`. Default: what the run finds necessary."""
     approved_plan: Digest | None = None
     """Digest of a blocked plan: lets exactly those braked changes through, once."""
+    report: RunReport | None = None
+    """What to print into the log of the run's pod. Only with mode Report, which reads no directory
+    and writes nothing."""
     cancel: bool = False
     """Ends the run. Cannot be taken back."""
 
@@ -132,13 +172,16 @@ class PlanSummary(StatusModel):
     expected_completion_time: Annotated[str, Field(max_length=64)] | None = None
     """When the quota lets it be done, as seen when it was made (RFC 3339). The time that the
     service itself takes comes on top."""
+    outcomes: Annotated[dict[str, int], Field(max_length=16)] | None = None
+    """What the service is expected to make of additions: create, adopt, hardMatch, softMatch,
+    restore, recreate, blocked or unknown, and how many of each."""
 
 
 class RunProgress(StatusModel):
     """How far a run under way has come; looked at every quarter minute."""
 
     stage: Annotated[str, Field(max_length=16)] = ""
-    """Import, Evaluate, Plan, Export or Confirm."""
+    """Import, Evaluate, Plan, Stamp, Export or Confirm."""
     done: int = 0
     """Steps of the stage that are done."""
     total: int | None = None

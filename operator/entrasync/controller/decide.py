@@ -15,6 +15,7 @@ from entrasync.api.sync_run import (
     ENDED_PHASES,
     REQUEST_ANNOTATION,
     TRIGGER_LABEL,
+    RunMode,
     RunPhase,
     SyncRun,
     Trigger,
@@ -93,7 +94,7 @@ def decide(observed: ObservedSync, now: dt.datetime) -> Decision:
     sync = observed.sync
     if sync.metadata.deletion_timestamp:
         return Wait(None)
-    active = active_run(observed.runs)
+    active = active_run([run for run in observed.runs if not is_report(run)])
     if active is not None:
         return Active(active.metadata.name)
     blocked = blocker(observed, now)
@@ -137,16 +138,25 @@ def due_time(observed: ObservedSync, now: dt.datetime) -> dt.datetime:
 
 
 def active_run(runs: Sequence[SyncRun]) -> SyncRun | None:
-    """The run that is queued or under way; the running one before the queued, the oldest first."""
+    """The run that is queued or under way; the running one before the queued, the oldest first.
+
+    Of the queued a report is the first: it is short, and shows why the others cannot start.
+    """
     unended = [run for run in runs if phase_of(run) not in ENDED_PHASES]
     unended.sort(
         key=lambda run: (
             phase_of(run) is not RunPhase.RUNNING,
+            not is_report(run),
             run.metadata.creation_timestamp or "",
             run.metadata.name,
         )
     )
     return unended[0] if unended else None
+
+
+def is_report(run: SyncRun) -> bool:
+    """Whether a run only prints what the state holds: to a sync it is as if it were not there."""
+    return run.spec.mode is RunMode.REPORT
 
 
 def phase_of(run: SyncRun) -> RunPhase:

@@ -12,8 +12,8 @@ _JOB_REASONS = {
     "DeadlineExceeded": (
         "DeadlineExceeded",
         (
-            "the run took longer than `spec.runner.activeDeadlineSeconds`; raise it, the next run"
-            " goes on where this one stopped"
+            "the run took longer than it may: `spec.runner.activeDeadlineSeconds`, a report half an"
+            " hour; raise it, the next run goes on where this one stopped"
         ),
     ),
 }

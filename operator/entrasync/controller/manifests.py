@@ -7,21 +7,16 @@ from typing import Any, Final
 
 from entrasync.api.active_directory import ActiveDirectory
 from entrasync.api.common import API_VERSION, Resource
-from entrasync.api.directory_sync import (
-    AccessMode,
-    DirectorySync,
-    DirectorySyncStatus,
-    Runner,
-    Storage,
-    StorageType,
-)
+from entrasync.api.directory_sync import DirectorySync, DirectorySyncStatus
 from entrasync.api.entra_tenant import EntraTenant
+from entrasync.api.runner import AccessMode, Runner, Storage, StorageType
 from entrasync.api.snapshot import SNAPSHOT_FILE, Snapshot, dump_snapshot
 from entrasync.api.sync_run import (
     GENERATION_ANNOTATION,
     RUN_LABEL,
     SYNC_LABEL,
     TRIGGER_LABEL,
+    RunMode,
     SyncRun,
     Trigger,
 )
@@ -38,6 +33,8 @@ JOB_NAME_LENGTH: Final = 52
 EXIT_CONFIGURATION: Final = 2
 DEFAULT_DEADLINE_SECONDS: Final = 86_400
 CHECK_DEADLINE_SECONDS: Final = 300
+REPORT_DEADLINE_SECONDS: Final = 1_800
+"""No run of the sync starts while a report is printed."""
 TTL_SECONDS: Final = 86_400
 
 
@@ -156,7 +153,6 @@ def build_claim(sync: DirectorySync) -> dict[str, Any] | None:
 def build_job(run: SyncRun, snapshot: Snapshot, environment: Environment) -> dict[str, Any]:
     """The Job of a run: one pod without rights in Kubernetes, everything mounted as files."""
     runner = (snapshot.sync.spec.runner if snapshot.sync else None) or Runner()
-    deadline = runner.active_deadline_seconds or DEFAULT_DEADLINE_SECONDS
     labels = _run_labels(run)
     return {
         "apiVersion": "batch/v1",
@@ -172,7 +168,7 @@ def build_job(run: SyncRun, snapshot: Snapshot, environment: Environment) -> dic
             "backoffLimit": 0,
             "completions": 1,
             "parallelism": 1,
-            "activeDeadlineSeconds": deadline if snapshot.sync else CHECK_DEADLINE_SECONDS,
+            "activeDeadlineSeconds": _deadline(run, snapshot, runner),
             "ttlSecondsAfterFinished": TTL_SECONDS,
             # a replacement starts only when the old pod is gone: never two writers
             "podReplacementPolicy": "Failed",
@@ -204,6 +200,15 @@ def build_job(run: SyncRun, snapshot: Snapshot, environment: Environment) -> dic
             },
         },
     }
+
+
+def _deadline(run: SyncRun, snapshot: Snapshot, runner: Runner) -> int:
+    """Seconds a run may take."""
+    if run.spec.mode is RunMode.REPORT:
+        return REPORT_DEADLINE_SECONDS
+    if snapshot.sync is None:
+        return CHECK_DEADLINE_SECONDS
+    return runner.active_deadline_seconds or DEFAULT_DEADLINE_SECONDS
 
 
 def _kept_in(snapshot: Snapshot) -> str | None:

@@ -32,7 +32,9 @@ TENANT_REASONS: Final = frozenset(
         "CloudClosed",
     }
 )
-DIRECTORY_REASONS: Final = frozenset({"BindRejected", "ServerUnreachable", "CertificateNotTrusted"})
+DIRECTORY_REASONS: Final = frozenset(
+    {"BindRejected", "KerberosNotInstalled", "ServerUnreachable", "CertificateNotTrusted"}
+)
 PART_CONDITIONS: Final = ("Ready", "CredentialsValid", "Reconciling", "Stalled")
 CLOUD_CONDITIONS: Final = ("Ready", "Available")
 
@@ -122,9 +124,22 @@ def apply_facts(result: RunResult, part: EntraTenant | ActiveDirectory) -> None:
             status.endpoint = TenantEndpoint(
                 version=result.endpoint_version, url=result.endpoint_url
             )
-    elif result.directory is not None:
+        return
+    facts = result.facts_of(part.metadata.name)
+    if facts is not None:
         part.status = part.status or ActiveDirectoryStatus()
-        result.directory.apply_to(part.status)
+        facts.apply_to(part.status)
+
+
+def is_concerned(result: RunResult, part: EntraTenant | ActiveDirectory) -> bool:
+    """Whether what ended a run lies with a tenant or directory, as far as the result tells."""
+    if result.resource == part.key:
+        return True
+    if result.resource.startswith(("EntraTenant/", "ActiveDirectory/")):
+        return False  # with another one; a reason alone does not tell them apart
+    if isinstance(part, EntraTenant):
+        return result.reason in TENANT_REASONS
+    return result.reason in DIRECTORY_REASONS and not result.resource.startswith("AzureCloud/")
 
 
 def _part_status(part: EntraTenant | ActiveDirectory) -> EntraTenantStatus | ActiveDirectoryStatus:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from entrasync.api.active_directory import CaProviderType
-from entrasync.api.directory_sync import Runner
+from entrasync.api.runner import Runner
 from entrasync.api.snapshot import (
     CONFIG_MAP_FOLDER,
     TOKEN_AUDIENCE,
@@ -132,12 +132,15 @@ def _with_identity(pod: dict[str, Any], snapshot: Snapshot) -> dict[str, Any]:
 def _config_volume(config_map: str, snapshot: Snapshot) -> dict[str, Any]:
     """The snapshot, and the ConfigMaps that hold CA certificates beside it."""
     sources: list[dict[str, Any]] = [{"configMap": {"name": config_map}}]
+    # directories may share one; a path may be named once only
+    used: dict[tuple[str, str], None] = {}
     for directory in snapshot.directories.values():
         provider = directory.spec.ca_provider
         if provider is not None and provider.type is CaProviderType.CONFIG_MAP:
-            path = f"{CONFIG_MAP_FOLDER}/{provider.name}/{provider.key}"
-            items = [{"key": provider.key, "path": path}]
-            sources.append({"configMap": {"name": provider.name, "items": items, "optional": True}})
+            used[provider.name, provider.key] = None
+    for name, key in used:
+        items = [{"key": key, "path": f"{CONFIG_MAP_FOLDER}/{name}/{key}"}]
+        sources.append({"configMap": {"name": name, "items": items, "optional": True}})
     return {"name": "config", "projected": {"sources": sources}}
 
 
@@ -176,7 +179,10 @@ def _used_secrets(snapshot: Snapshot) -> dict[str, set[str]]:
                 (application.client_secret_secret_ref.key,),
             )
     for directory in snapshot.directories.values():
-        use(directory.spec.bind_secret_ref.name, ("username", "password"))
+        if directory.spec.bind_secret_ref is not None:
+            use(directory.spec.bind_secret_ref.name, ("username", "password"))
+        if directory.spec.keytab_secret_ref is not None:
+            use(directory.spec.keytab_secret_ref.name, (directory.spec.keytab_secret_ref.key,))
         provider = directory.spec.ca_provider
         if provider is not None and provider.type is CaProviderType.SECRET:
             use(provider.name, (provider.key,))

@@ -28,10 +28,10 @@ def progress_of(log: str, now: dt.datetime) -> RunProgress | None:
     line = _last(log, _PROGRESS)
     if line is None:
         return None
-    told = parse_time(line.get("timestamp")) or now
     left = line.get("paced_seconds")
-    until = told + dt.timedelta(seconds=left) if isinstance(left, int) else None
     try:
+        told = parse_time(line.get("timestamp")) or now
+        until = told + dt.timedelta(seconds=left) if isinstance(left, int) else None
         return RunProgress(
             stage=line.get("stage", ""),
             done=line.get("done", 0),
@@ -39,7 +39,7 @@ def progress_of(log: str, now: dt.datetime) -> RunProgress | None:
             paused_until=format_time(until) if until is not None and until > now else None,
             observed_time=format_time(now),
         )
-    except ValidationError:
+    except (ValidationError, TypeError, OverflowError):
         return None
 
 
@@ -54,6 +54,7 @@ def plan_of(log: str) -> PlanSummary | None:
             writes=line.get("writes"),
             links=line.get("links"),
             expected_completion_time=line.get("expected_completion_time"),
+            outcomes=line.get("outcomes"),
         )
     except ValidationError:
         return None

@@ -17,7 +17,7 @@ from entrasync.api.snapshot import Snapshot
 from entrasync.api.sync_run import RunMode, RunPhase, SyncRun, SyncRunStatus
 from entrasync.controller import harvest, manifests, part_status, run_status
 from entrasync.controller.conditions import ready_changed
-from entrasync.controller.decide import active_run, blocker, phase_of
+from entrasync.controller.decide import ObservedSync, active_run, blocker, is_report, phase_of
 from entrasync.controller.durations import parse_time
 from entrasync.controller.environment import Environment
 from entrasync.controller.gateway import ApiError, Gateway, core_path, job_path
@@ -122,18 +122,17 @@ class RunReconciler:
         first = active_run(observed.runs)
         if first is not None and first.metadata.name != run.metadata.name:
             return None, ("Queued", f"run {first.metadata.name} comes first")
-        problem = blocker(observed, now)
-        if problem is not None and run.spec.mode is not RunMode.CHECK:
-            return None, (problem.reason, problem.message)
-        if observed.tenant is not None:
-            # a check looks for what is amiss, but works under no account it may not use
-            forbidden = account_problem(observed.tenant, observed.account_labels)
-            if forbidden is not None:
-                return None, forbidden
+        if not is_report(run):
+            problem = _why_not(observed, run, now)
+            if problem is not None:
+                return None, problem
         alive = [p for p in self._pods_of_sync(sync) if not harvest.pod_has_ended(p)]
         if alive:
             pod = alive[0]["metadata"]["name"]
             return None, ("Queued", f"pod {pod} of an earlier run has not ended yet")
+        if is_report(run):
+            # it works from the state alone: neither Secrets nor an account come into its pod
+            return _snapshot(run, sync=sync), None
         return (
             Snapshot(
                 run=run,
@@ -156,6 +155,8 @@ class RunReconciler:
             # the Job was made, but an earlier attempt did not come as far as saying so
             name = manifests.job_name(run)
             self._write_run(run, run_status.run_started(run, mode, name, now), now)
+        elif is_report(run) and stuck is None:
+            pass  # its log is the report, and tells nothing of progress
         elif stuck is not None and now - started > START_PATIENCE:
             self._write_run(
                 run, run_status.run_waiting(run, mode, "JobCannotStart", stuck, now), now
@@ -213,21 +214,24 @@ class RunReconciler:
         return None
 
     def _harvest_parts(self, run: SyncRun, result: RunResult, now: dt.datetime) -> bool:
-        """Statuses of sync, tenant and directory; false when one changed meanwhile."""
+        """Statuses of sync, tenant and directories; false when one changed meanwhile."""
+        if is_report(run):
+            return True
         namespace = run.metadata.namespace
         sync = None
-        tenant_ref, directory_ref = run.spec.entra_tenant_ref, run.spec.active_directory_ref
+        tenant_ref = run.spec.entra_tenant_ref
+        directories = [run.spec.active_directory_ref] if run.spec.active_directory_ref else []
         if run.spec.directory_sync_ref is not None:
             sync = self.resources.get(DirectorySync, namespace, run.spec.directory_sync_ref.name)
             if sync is None:
                 return True
             tenant_ref = sync.spec.target.entra_tenant_ref
-            directory_ref = sync.spec.sources[0].active_directory_ref
+            directories = [source.active_directory_ref for source in sync.spec.sources]
         parts: list[EntraTenant | ActiveDirectory | None] = []
         if tenant_ref is not None:
             parts.append(self.resources.get(EntraTenant, namespace, tenant_ref.name))
-        if directory_ref is not None:
-            parts.append(self.resources.get(ActiveDirectory, namespace, directory_ref.name))
+        for name in dict.fromkeys(each.name for each in directories):
+            parts.append(self.resources.get(ActiveDirectory, namespace, name))
         written = True
         for part in parts:
             if part is not None:
@@ -243,11 +247,11 @@ class RunReconciler:
         before = part.status.model_copy(deep=True) if part.status else None
         part_status.apply_facts(result, part)
         if isinstance(part, EntraTenant):
-            check, reasons = result.tenant_check, part_status.TENANT_REASONS
+            check = result.tenant_check
         else:
-            check, reasons = result.directory_check, part_status.DIRECTORY_REASONS
+            check = result.check_of(part.metadata.name)
         is_own_check = run.spec.directory_sync_ref is None
-        concerned = is_own_check or result.resource == part.key or result.reason in reasons
+        concerned = is_own_check or part_status.is_concerned(result, part)
         if check is None and result.outcome == "Failed" and concerned:
             check = CheckOutcome(ok=False, reason=result.reason, message=result.message)
         if check is not None:
@@ -277,16 +281,28 @@ class RunReconciler:
         return self.gateway.list(core_path("pods", namespace), selector)
 
 
+def _why_not(observed: ObservedSync, run: SyncRun, now: dt.datetime) -> tuple[str, str] | None:
+    """What keeps a run of a sync from starting; `None` when it may."""
+    problem = blocker(observed, now)
+    if problem is not None and run.spec.mode is not RunMode.CHECK:
+        return problem.reason, problem.message
+    if observed.tenant is None:
+        return None
+    # a check looks for what is amiss, but works under no account it may not use
+    return account_problem(observed.tenant, observed.account_labels)
+
+
 def _snapshot(
     run: SyncRun,
     *,
+    sync: DirectorySync | None = None,
     tenant: EntraTenant | None = None,
     cloud: AzureCloud | None = None,
     directories: dict[str, ActiveDirectory] | None = None,
 ) -> Snapshot:
     return Snapshot(
         run=run,
-        sync=None,
+        sync=sync,
         directories=directories or {},
         tenant=tenant,
         cloud=cloud,

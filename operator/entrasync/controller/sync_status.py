@@ -43,6 +43,8 @@ SYNC_CONDITIONS: Final = (
 def sync_after_run(sync: DirectorySync, run: SyncRun, result: RunResult) -> DirectorySyncStatus:
     """Facts a finished run leaves on its DirectorySync; conditions follow from them."""
     status = sync.status.model_copy(deep=True) if sync.status else DirectorySyncStatus()
+    if run.spec.mode is RunMode.CHECK:
+        return status  # it says whether tenant and directories can be used, nothing of the sync
     told = run.status or SyncRunStatus()
     summary = RunSummary(
         name=run.metadata.name,
@@ -59,12 +61,15 @@ def sync_after_run(sync: DirectorySync, run: SyncRun, result: RunResult) -> Dire
         return status
     status.last_run = summary
     status.history = [summary, *status.history][:HISTORY_LENGTH]
-    if told.phase == RunPhase.SUCCEEDED and result.mode != RunMode.PREVIEW:
+    done = told.phase == RunPhase.SUCCEEDED or result.was_held
+    if done and result.mode != RunMode.PREVIEW:
         status.last_successful_time = told.completion_time
     status.objects = result.objects or status.objects
     status.orphans = result.orphans or status.orphans
+    status.drift = result.drift or status.drift
     status.scopes = result.scopes or status.scopes
-    if told.phase in {RunPhase.SUCCEEDED, RunPhase.BLOCKED}:
+    if told.phase in {RunPhase.SUCCEEDED, RunPhase.BLOCKED} or result.blocked_plan is not None:
+        # a run that failed before its plan was judged does not know what is braked
         status.blocked_plan = result.blocked_plan
     return status
 
@@ -182,6 +187,9 @@ def _outcome_conditions(status: DirectorySyncStatus) -> dict[str, Wanted]:
     if last.phase == RunPhase.CANCELLED:
         cancelled = Wanted(status=UNKNOWN, reason="Cancelled", message=message)
         return {"Ready": cancelled, "Synchronized": cancelled}
+    blocked = status.blocked_plan if last.phase == RunPhase.BLOCKED else None
+    if blocked is not None and blocked.held:
+        return _held_conditions(reason, message)
     bad = Wanted(status=FALSE, reason=reason, message=message)
     wanted = {"Ready": bad, "Synchronized": bad}
     if last.phase == RunPhase.BLOCKED or reason not in TRANSIENT | LATE_ARRIVALS:
@@ -189,6 +197,17 @@ def _outcome_conditions(status: DirectorySyncStatus) -> dict[str, Wanted]:
     if last.phase == RunPhase.BLOCKED:
         wanted["PlanBlocked"] = Wanted(status=TRUE, reason=reason, message=message)
     return wanted
+
+
+def _held_conditions(reason: str, message: str) -> dict[str, Wanted]:
+    """Some changes wait for an approval, all others were made: the sync is good otherwise."""
+    holds = Wanted(status=TRUE, reason=reason, message=message)
+    return {
+        "Ready": holds,
+        "Synchronized": Wanted(status=TRUE, reason="Synchronized", message=message),
+        "Degraded": holds,
+        "PlanBlocked": holds,
+    }
 
 
 def _blocked_conditions(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrasync.api.directory_sync import BlockedPlan, PinnedScope
-from entrasync.api.result import MAX_RESULT_BYTES, RunResult
+from entrasync.api.directory_sync import BlockedPlan, DriftCounts, PinnedScope
+from entrasync.api.result import MAX_RESULT_BYTES, CheckOutcome, DirectoryFacts, RunResult
 from entrasync.api.sync_run import CodeCount, ExcludedCount, ObjectError, Pacing, PlanSummary
 
 TEXT = st.text(max_size=512)
+SIXTEEN = [f"directory-{number}" for number in range(16)]
 
 
 @given(
@@ -29,6 +31,7 @@ TEXT = st.text(max_size=512)
         st.builds(ExcludedCount, rule=st.text(max_size=64), count=st.integers(0, 10**7)),
         max_size=32,
     ),
+    domain=st.text(max_size=120),
 )
 def test_it_always_fits_and_keeps_its_verdict(
     message: str,
@@ -37,6 +40,7 @@ def test_it_always_fits_and_keeps_its_verdict(
     sample: list[str],
     codes: list[CodeCount],
     excluded: list[ExcludedCount],
+    domain: str,
 ) -> None:
     result = RunResult(
         outcome="Blocked",
@@ -45,11 +49,21 @@ def test_it_always_fits_and_keeps_its_verdict(
         errors=errors,
         warnings=errors,
         errors_by_code=codes,
-        plan=PlanSummary(digest="d", writes=10**7, links=10**9),
+        plan=PlanSummary(
+            digest="d", writes=10**7, links=10**9, outcomes={"hardMatch": 10**6, "create": 10**6}
+        ),
+        drift=DriftCounts(objects=10**6, links=10**6, not_accepted=10**6),
+        directories={name: DirectoryFacts(domain=domain) for name in SIXTEEN},
         pacing=Pacing(quota=7_000, paced_time="100h59m59s", throttled=10**6),
         scopes=scopes,
         excluded=excluded,
-        blocked_plan=BlockedPlan(digest="sha256:" + "0" * 64, sample=sample),
+        blocked_plan=BlockedPlan(
+            digest="sha256:" + "0" * 64,
+            users={"delete": 10**6},
+            changes={"disables": 10**6, "identityChanges": 10**6, "clears": 10**6, "takeovers": 1},
+            held=True,
+            sample=sample,
+        ),
     )
     text = result.to_message()
     assert len(text.encode()) <= MAX_RESULT_BYTES
@@ -58,6 +72,81 @@ def test_it_always_fits_and_keeps_its_verdict(
     assert read.outcome == "Blocked"
     assert read.blocked_plan is not None
     assert read.blocked_plan.digest == "sha256:" + "0" * 64
+    assert read.was_held
+
+
+def test_a_check_of_sixteen_directories_fits_and_keeps_every_verdict() -> None:
+    result = RunResult(
+        outcome="Failed",
+        reason="BindRejected",
+        tenant_check=CheckOutcome(ok=True, reason="Accepted", message="m" * 300),
+        directory_checks={
+            name: CheckOutcome(ok=False, reason="BindRejected", message="m" * 600)
+            for name in SIXTEEN
+        },
+    )
+    text = result.to_message()
+
+    assert len(text.encode()) <= MAX_RESULT_BYTES
+    read = RunResult.from_message(text)
+    assert read is not None
+    assert all(check.message for check in read.directory_checks.values())
+    assert [read.check_of(name) for name in SIXTEEN].count(None) == 0
+
+
+@pytest.mark.parametrize("length", [63, 253])
+def test_checks_of_directories_with_long_names_fit_and_tell_of_those_that_failed(
+    length: int,
+) -> None:
+    names = [f"{number:02}".ljust(length, "a") for number in range(16)]
+    result = RunResult(
+        outcome="Failed",
+        reason="CertificateNotTrusted",
+        message='"' * 2000,
+        resource=f"ActiveDirectory/{names[0]}",
+        directory_checks={
+            name: CheckOutcome(ok=index > 2, reason="CertificateNotTrusted", message='"' * 600)
+            for index, name in enumerate(names)
+        },
+    )
+    text = result.to_message()
+
+    assert len(text.encode()) <= MAX_RESULT_BYTES
+    read = RunResult.from_message(text)
+    assert read is not None
+    assert all(read.check_of(name) for name in names[:3])
+
+
+def test_facts_of_directories_are_given_up_one_by_one() -> None:
+    facts = DirectoryFacts(server="ldaps://" + "s" * 200, domain="d" * 200)
+    result = RunResult(
+        outcome="Succeeded",
+        reason="Synchronized",
+        directories=dict.fromkeys(SIXTEEN, facts),
+        errors_by_code=[CodeCount(code="C", count=1)],
+    )
+
+    read = RunResult.from_message(result.to_message())
+
+    assert read is not None
+    assert read.facts_of("directory-0") == facts
+    assert read.facts_of("directory-15") is None
+    assert 5 < len(read.directories) < 16
+    assert read.errors_by_code
+
+
+def test_a_result_of_an_older_runner_tells_of_its_one_directory() -> None:
+    read = RunResult.from_message(
+        '{"v":1,"outcome":"Succeeded","reason":"Accepted","directory":{"domain":"contoso.test"},'
+        '"directoryCheck":{"ok":true,"reason":"Accepted"}}'
+    )
+
+    assert read is not None
+    facts, check = read.facts_of("contoso"), read.check_of("contoso")
+    assert facts is not None
+    assert facts.domain == "contoso.test"
+    assert check is not None
+    assert check.ok
 
 
 @given(TEXT)

@@ -12,7 +12,9 @@ from entrasync.api.directory_sync import DirectorySync
 from entrasync.api.entra_tenant import EntraTenant
 from entrasync.api.shipped_clouds import shipped_clouds
 from entrasync.api.snapshot import SNAPSHOT_FILE, ca_certificates, dump_snapshot, load_snapshot
+from entrasync.api.sync_run import RunMode
 from entrasync.errors import ConfigurationError
+from tests.support import samples
 
 TENANT = {
     "metadata": {"name": "contoso"},
@@ -97,3 +99,22 @@ def test_ca_comes_from_a_mounted_config_map_or_is_missed_by_name(tmp_path: Path)
     mounted.write_text("PEM")
     found = load_snapshot([tmp_path])
     assert ca_certificates(found.directories["contoso"], found, tmp_path) == "PEM"
+
+
+def test_a_report_needs_nothing_but_its_sync(tmp_path: Path) -> None:
+    report = samples.run(spec={"mode": "Report", "report": {"run": "contoso-1"}})
+    (tmp_path / SNAPSHOT_FILE).write_text(dump_snapshot([samples.sync(), report]))
+
+    found = load_snapshot([tmp_path])
+
+    assert found.sync is not None
+    assert found.run is not None
+    assert (found.tenant, found.cloud, found.directories) == (None, None, {})
+
+
+def test_what_is_asked_for_counts_and_not_the_mode_in_the_files(tmp_path: Path) -> None:
+    report = samples.run(spec={"mode": "Report", "report": {"run": "contoso-1"}})
+    (tmp_path / SNAPSHOT_FILE).write_text(dump_snapshot([samples.sync(), report]))
+
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        load_snapshot([tmp_path], RunMode.APPLY)

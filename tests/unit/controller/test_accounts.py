@@ -2,63 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from entrasync.api.common import API_VERSION, Resource
-from entrasync.controller.environment import Environment
-from entrasync.controller.gateway import Gateway, Manifest
-from entrasync.controller.reconcile import build_reconcilers
-from entrasync.controller.resources import Resources
 from tests.support import samples
-from tests.support.samples import NOW
+from tests.support.memory_cluster import Cluster
 
 APPLICATION = {
     "clientId": "7d444840-9dc0-11d1-b245-5ffdce74fad2",
     "workloadIdentity": {"serviceAccountName": "contoso-sync"},
 }
 ACCOUNT = "/api/v1/namespaces/identity/serviceaccounts/contoso-sync"
-ENVIRONMENT = Environment(runner_image="image:1", pull_policy="Never", lock_namespace="ns")
 CHECK_OF_TENANT = {"directorySyncRef": None, "entraTenantRef": {"name": "contoso"}}
-
-
-class Cluster:
-    """What the gateway does, over objects in memory by their path."""
-
-    def __init__(self, *resources: Resource) -> None:
-        self.objects: dict[str, Manifest] = {}
-        for each in resources:
-            plural = each.definition.plural
-            place = f"namespaces/{each.metadata.namespace}/" if each.metadata.namespace else ""
-            path = f"/apis/{API_VERSION}/{place}{plural}/{each.metadata.name}"
-            self.objects[path] = each.to_manifest()
-
-    def get(self, path: str) -> Manifest | None:
-        return self.objects.get(path)
-
-    def create(self, path: str, manifest: Manifest) -> bool:
-        return self.objects.setdefault(f"{path}/{manifest['metadata'].get('name')}", manifest) is (
-            manifest
-        )
-
-    def patch_status(self, path: str, status: Manifest, resource_version: str) -> bool:
-        del resource_version
-        self.objects[path].setdefault("status", {}).update(status)
-        return True
-
-    def made_jobs(self) -> list[Manifest]:
-        """Jobs that were made."""
-        return [each for each in self.objects.values() if each.get("kind") == "Job"]
-
-    def status(self, plural: str, name: str) -> dict[str, Manifest]:
-        """Conditions by type."""
-        path = f"/apis/{API_VERSION}/namespaces/identity/{plural}/{name}"
-        return {each["type"]: each for each in self.objects[path]["status"]["conditions"]}
-
-    def list(self, path: str, selector: str = "") -> list[Manifest]:
-        del selector
-        return [found for at, found in self.objects.items() if at.rpartition("/")[0] == path]
 
 
 def made(*, ready: bool = True, labels: dict[str, str] | None) -> Cluster:
@@ -73,19 +29,6 @@ def made(*, ready: bool = True, labels: dict[str, str] | None) -> Cluster:
     return cluster
 
 
-def reconcile(cluster: Cluster, plural: str, name: str) -> None:
-    gateway = cast("Gateway", cluster)
-    resources = Resources(gateway, lambda: "id")
-    build_reconcilers(gateway, resources, ENVIRONMENT)[plural]("identity", name, NOW)
-
-
-def start(cluster: Cluster, **spec: Any) -> None:
-    """A SyncRun a person makes, looked at once."""
-    run = samples.run("manual", spec=spec).to_manifest()
-    cluster.create(f"/apis/{API_VERSION}/namespaces/identity/syncruns", run)
-    reconcile(cluster, "syncruns", "manual")
-
-
 @pytest.mark.parametrize("spec", [{}, {"mode": "Check"}, {"mode": "Check"} | CHECK_OF_TENANT])
 @pytest.mark.parametrize(
     ("labels", "reason"),
@@ -96,17 +39,17 @@ def test_no_run_works_under_an_account_that_is_not_marked(
 ) -> None:
     cluster = made(labels=labels)
 
-    start(cluster, **spec)
+    cluster.start(**spec)
 
     assert cluster.made_jobs() == []
-    assert cluster.status("syncruns", "manual")["Ready"]["reason"] == reason
+    assert cluster.conditions("syncruns", "manual")["Ready"]["reason"] == reason
 
 
 @pytest.mark.parametrize("spec", [{}, {"mode": "Check"}, {"mode": "Check"} | CHECK_OF_TENANT])
 def test_a_run_works_under_an_account_that_is(spec: dict[str, Any]) -> None:
     cluster = made(labels={"entrasync.dev/runner": "true"})
 
-    start(cluster, **spec)
+    cluster.start(**spec)
 
     (job,) = cluster.made_jobs()
     assert job["spec"]["template"]["spec"]["serviceAccountName"] == "contoso-sync"
@@ -115,9 +58,9 @@ def test_a_run_works_under_an_account_that_is(spec: dict[str, Any]) -> None:
 def test_the_tenant_says_which_label_is_missing_and_is_stalled() -> None:
     cluster = made(ready=False, labels={})
 
-    reconcile(cluster, "entratenants", "contoso")
+    cluster.reconcile("entratenants", "contoso")
 
-    found = cluster.status("entratenants", "contoso")
+    found = cluster.conditions("entratenants", "contoso")
     assert found["Ready"]["reason"] == "ServiceAccountNotAllowed"
     assert 'entrasync.dev/runner: "true"' in found["Stalled"]["message"]
 
@@ -125,10 +68,10 @@ def test_the_tenant_says_which_label_is_missing_and_is_stalled() -> None:
 def test_an_account_that_may_still_come_stalls_nobody_yet() -> None:
     cluster = made(ready=False, labels=None)
 
-    reconcile(cluster, "entratenants", "contoso")
-    reconcile(cluster, "directorysyncs", "contoso")
+    cluster.reconcile("entratenants", "contoso")
+    cluster.reconcile("directorysyncs", "contoso")
 
     for plural in ("entratenants", "directorysyncs"):
-        found = cluster.status(plural, "contoso")
+        found = cluster.conditions(plural, "contoso")
         assert found["Ready"]["reason"] == "ReferenceNotFound"
         assert "Stalled" not in found

@@ -39,6 +39,16 @@ IDENTITY = replace(
         }
     ),
 )
+KEYTAB = replace(
+    SNAPSHOT,
+    directories={
+        "contoso": samples.directory(
+            bindSecretRef=None,
+            keytabSecretRef={"name": "contoso-keytab"},
+            principal="reader@CONTOSO.TEST",
+        )
+    },
+)
 MADE: dict[str, dict[str, Any]] = {
     "sync-run": manifests.build_sync_run(samples.sync(), RUN.metadata.name, Trigger.SCHEDULE),
     "check": manifests.build_check(samples.tenant(), "contoso-check"),
@@ -46,6 +56,7 @@ MADE: dict[str, dict[str, Any]] = {
     "config-map": manifests.build_snapshot(RUN, SNAPSHOT),
     "job": manifests.build_job(RUN, SNAPSHOT, ENVIRONMENT),
     "job-workload-identity": manifests.build_job(RUN, IDENTITY, ENVIRONMENT),
+    "job-keytab": manifests.build_job(RUN, KEYTAB, ENVIRONMENT),
 }
 
 
@@ -54,7 +65,9 @@ def test_it_is_as_it_was(name: str) -> None:
     check_golden(f"controller/{name}", MADE[name])
 
 
-@pytest.mark.parametrize("name", ["claim", "config-map", "job", "job-workload-identity"])
+@pytest.mark.parametrize(
+    "name", ["claim", "config-map", "job", "job-keytab", "job-workload-identity"]
+)
 def test_kubernetes_accepts_it(name: str) -> None:
     kubernetes_validate.validate(MADE[name], "1.31", strict=True)
 
@@ -82,6 +95,17 @@ def test_a_secret_used_twice_is_mounted_once_with_both_keys() -> None:
         if "secret" in volume:
             assert volume["secret"]["optional"] is True
             assert volume["secret"]["items"]
+
+
+def test_of_a_keytab_only_its_key_is_mounted() -> None:
+    volumes = MADE["job-keytab"]["spec"]["template"]["spec"]["volumes"]
+    items = {
+        each["secret"]["secretName"]: [item["key"] for item in each["secret"]["items"]]
+        for each in volumes
+        if "secret" in each
+    }
+    assert items["contoso-keytab"] == ["keytab"]
+    assert "contoso-ad-reader" not in items
 
 
 def test_a_pod_under_an_account_gets_its_token_for_entra_and_none_for_kubernetes() -> None:

@@ -81,6 +81,11 @@ def test_whatever_a_log_holds_it_is_read(log: str) -> None:
     plan_of(log)
 
 
+@pytest.mark.parametrize("members", [{"timestamp": 5}, {"paced_seconds": 10**30}, {"stage": 1}])
+def test_odd_progress_is_none(members: dict[str, Any]) -> None:
+    assert progress_of(line("progress", **members), NOW) is None
+
+
 def test_progress_stays_until_the_run_ends() -> None:
     progress, plan = RunProgress(stage="Export", done=1), PlanSummary(writes=7)
     run = samples.run(phase="Running")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from entrasync.api.directory_sync import BlockedPlan, DriftCounts
 from entrasync.api.result import CheckOutcome, RunResult
 from entrasync.api.sync_run import (
     CodeCount,
@@ -132,6 +133,71 @@ def test_a_run_leaves_its_facts_once() -> None:
     assert once.last_successful_time == "2026-03-14T15:09:26Z"
 
 
+def after(result: RunResult, before: dict[str, Any] | None = None) -> Any:
+    """The sync after a run with a result."""
+    sync, run = samples.sync(before), samples.run()
+    ended = run.model_copy(update={"status": run_ended(run, result, NOW)})
+    sync.status = sync_after_run(sync, ended, result)
+    return sync
+
+
+def braked(*, held: bool) -> RunResult:
+    return RunResult(
+        outcome="Blocked",
+        reason="DeletionThresholdExceeded",
+        message="m",
+        mode="Apply",
+        blocked_plan=BlockedPlan(digest="sha256:1", users={"delete": 9}, held=held),
+    )
+
+
+def test_where_only_the_braked_is_held_the_sync_is_good_otherwise() -> None:
+    sync = after(braked(held=True))
+
+    found = conditions(sync_status(sync, Wait(None), None, NOW))
+
+    assert found == {
+        "Ready": ("True", "DeletionThresholdExceeded"),
+        "Synchronized": ("True", "Synchronized"),
+        "Degraded": ("True", "DeletionThresholdExceeded"),
+        "PlanBlocked": ("True", "DeletionThresholdExceeded"),
+    }
+    assert sync.status.last_successful_time == "2026-03-14T15:09:26Z"
+    assert sync.status.last_run.phase == "Blocked"
+
+
+def test_where_a_brake_stops_all_the_sync_is_stalled() -> None:
+    sync = after(braked(held=False))
+
+    found = conditions(sync_status(sync, Wait(None), None, NOW))
+
+    assert found["Ready"] == ("False", "DeletionThresholdExceeded")
+    assert found["Stalled"] == ("True", "DeletionThresholdExceeded")
+    assert sync.status.last_successful_time is None
+
+
+def test_what_was_held_once_says_nothing_of_a_later_block() -> None:
+    held = after(braked(held=True)).status.model_dump(by_alias=True, exclude_none=True)
+    run = samples.run("contoso-2")
+    empty = RunResult(outcome="Blocked", reason="SourceEmpty", mode="Apply")
+    sync = samples.sync(held)
+    ended = run.model_copy(update={"status": run_ended(run, empty, NOW)})
+    sync.status = sync_after_run(sync, ended, empty)
+
+    found = conditions(sync_status(sync, Wait(None), None, NOW))
+
+    assert found["Ready"] == ("False", "SourceEmpty")
+
+
+def test_drift_stays_known_where_a_run_does_not_tell_of_it() -> None:
+    drift = DriftCounts(objects=3, links=1, not_accepted=1)
+    told = after(RunResult(outcome="Succeeded", reason="Synchronized", drift=drift))
+    before = told.status.model_dump(by_alias=True, exclude_none=True) | {"history": []}
+    untold = after(RunResult(outcome="Failed", reason="ServerUnreachable"), before)
+
+    assert told.status.drift == untold.status.drift == drift
+
+
 @pytest.mark.parametrize(
     ("pacing", "told"),
     [
@@ -169,10 +235,10 @@ def test_a_run_that_was_held_up_leaves_a_word_until_the_next(
 
     assert sync.status.last_run is not None
     assert sync.status.last_run.throttled == told
-    after = sync_status(sync, Wait(None), None, NOW)
-    (ready,) = [c for c in after.conditions if c.type == "Ready"]
+    finished = sync_status(sync, Wait(None), None, NOW)
+    (ready,) = [c for c in finished.conditions if c.type == "Ready"]
     assert (ready.status, ready.reason) == ("True", "Synchronized")
-    assert [c.message for c in after.conditions if c.type == "Throttled"] == [told] * bool(told)
+    assert [c.message for c in finished.conditions if c.type == "Throttled"] == [told] * bool(told)
 
 
 def test_a_run_that_waits_for_the_quota_says_until_when() -> None:
@@ -224,12 +290,13 @@ def test_a_closed_cloud_is_ready_but_not_available() -> None:
     assert found == {"Ready": ("True", "Accepted"), "Available": ("False", "CloudClosed")}
 
 
-def test_a_refused_bind_stalls_the_directory() -> None:
+@pytest.mark.parametrize("reason", ["BindRejected", "KerberosNotInstalled"])
+def test_a_refused_bind_stalls_the_directory(reason: str) -> None:
     directory = samples.directory(ready=False)
-    check = CheckOutcome(ok=False, reason="BindRejected", message="m")
+    check = CheckOutcome(ok=False, reason=reason, message="m")
     part_checked(directory, check, 1, NOW)
     found = conditions(directory.status)
-    assert found == {"Ready": ("False", "BindRejected"), "Stalled": ("True", "BindRejected")}
+    assert found == {"Ready": ("False", reason), "Stalled": ("True", reason)}
 
 
 def test_a_missing_secret_does_not_stall_at_once() -> None:
@@ -248,3 +315,28 @@ def test_a_missing_secret_does_not_stall_at_once() -> None:
     found = conditions(tenant.status)
     assert found["Stalled"] == ("True", "SecretNotFound")
     assert "Reconciling" not in found
+
+
+def test_a_check_of_a_sync_takes_nothing_back() -> None:
+    blocked = after(braked(held=False)).status
+    sync, run = samples.sync(), samples.run("contoso-2", spec={"mode": "Check"})
+    sync.status = blocked
+    checked = RunResult(outcome="Succeeded", reason="Accepted", mode="Check")
+    ended = run.model_copy(update={"status": run_ended(run, checked, NOW)})
+
+    assert sync_after_run(sync, ended, checked) == blocked
+
+
+@pytest.mark.parametrize(("told", "expected"), [("sha256:2", "sha256:2"), (None, "sha256:1")])
+def test_a_failed_run_tells_what_is_braked_if_it_came_so_far(
+    told: str | None, expected: str
+) -> None:
+    sync, run = after(braked(held=True)), samples.run("contoso-2")
+    plan = None if told is None else BlockedPlan(digest=told, held=True)
+    failed = RunResult(outcome="Failed", reason="Throttled", mode="Apply", blocked_plan=plan)
+    ended = run.model_copy(update={"status": run_ended(run, failed, NOW)})
+
+    found = sync_after_run(sync, ended, failed).blocked_plan
+
+    assert found is not None
+    assert found.digest == expected
