@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_operator(commands, shared)
     _add_run(commands, shared)
     _add_plan(commands, shared)
+    _add_explain(commands, shared)
     _add_emulate(commands, shared)
     crds = commands.add_parser(
         "crds",
@@ -133,9 +134,55 @@ def _add_plan(commands: _Commands, shared: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--names",
         action="store_true",
-        help="show the DN of each object beside its anchor (personal data)",
+        help="show names and values (personal data; default: what spec.reporting.names says)",
+    )
+    parser.add_argument(
+        "--output",
+        choices=("text", "json"),
+        default="text",
+        help="form of the plan; json gives one object a line (default: text)",
     )
     parser.set_defaults(command=_plan)
+
+
+def _add_explain(commands: _Commands, shared: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "explain",
+        parents=[shared],
+        help="tell all that is known of one object, from the state alone",
+        description="Tells whether an object is in scope and by which rule, what it is joined to,"
+        " which flow gives each value, what the cloud has, what is pending, and what failed. Reads"
+        " the state that a run left behind; no directory, no tenant and no Secrets are needed.",
+    )
+    parser.add_argument(
+        "object",
+        metavar="OBJECT",
+        help="its anchor, objectGUID, DN, userPrincipalName or mail address",
+    )
+    parser.add_argument(
+        "--config", type=Path, required=True, metavar="DIR", help="folder with the resources"
+    )
+    parser.add_argument(
+        "--state", type=Path, required=True, metavar="DIR", help="folder that keeps the state"
+    )
+    parser.add_argument(
+        "--secrets",
+        type=Path,
+        metavar="DIR",
+        help="not needed; taken so that the arguments of run fit here as well",
+    )
+    parser.add_argument(
+        "--names",
+        action="store_true",
+        help="show names and values (personal data; default: what spec.reporting.names says)",
+    )
+    parser.add_argument(
+        "--output",
+        choices=("text", "json"),
+        default="text",
+        help="form of the answer; json gives one object a line (default: text)",
+    )
+    parser.set_defaults(command=_explain)
 
 
 def _add_secrets(parser: argparse.ArgumentParser) -> None:
@@ -194,7 +241,25 @@ def _run(parsed: argparse.Namespace) -> int:
 def _plan(parsed: argparse.Namespace) -> int:
     from entrasync.runner.run import plan  # noqa: PLC0415  - LDAP and MSAL only here
 
-    return plan(parsed.filename, secrets=parsed.secrets, state=parsed.state, names=parsed.names)
+    return plan(
+        parsed.filename,
+        secrets=parsed.secrets,
+        state=parsed.state,
+        names=parsed.names,
+        output=parsed.output,
+    )
+
+
+def _explain(parsed: argparse.Namespace) -> int:
+    from entrasync.runner.report_run import explain  # noqa: PLC0415  - the engine only here
+
+    return explain(
+        [parsed.config],
+        name=parsed.object,
+        state=parsed.state,
+        names=parsed.names,
+        output=parsed.output,
+    )
 
 
 def _emulate(parsed: argparse.Namespace) -> int:

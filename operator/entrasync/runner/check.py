@@ -1,29 +1,37 @@
-"""Check runs: can the tenant and the directory be used? Both are tried, both are reported."""
+"""Check runs: can the tenant and the directories be used? All are tried, all are reported."""
 
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from entrasync.api.choices import JoinBy
 from entrasync.api.result import CheckOutcome, DirectoryFacts, RunResult
-from entrasync.engine.containers import find_group
-from entrasync.engine.facts import directory_facts, require_readable, usable_attributes
-from entrasync.engine.selection import SelectionRules
+from entrasync.engine.containers import find_groups
+from entrasync.engine.facts import (
+    AttributeRules,
+    directory_facts,
+    require_readable,
+    usable_attributes,
+)
+from entrasync.engine.inputs import AnchorRules
 from entrasync.entra.retrying import Patience
 from entrasync.errors import ConfigurationError, EntrasyncError
-from entrasync.runner.inputs import selection_rules
+from entrasync.runner.inputs import flow_rules, selection_rules
 from entrasync.runner.report import message_of
 from entrasync.runner.rights import missing_rights
 from entrasync.runner.source import directory_config, open_patiently
 from entrasync.runner.target import TenantFacts, connect_tenant, read_tenant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from entrasync.api.active_directory import ActiveDirectory
+    from entrasync.api.directory_sync import DirectorySync
     from entrasync.api.snapshot import Snapshot
     from entrasync.directory.session import DirectorySession
     from entrasync.runner.secret_files import SecretFiles
@@ -35,7 +43,7 @@ PATIENCE: Final = Patience(busy_seconds=120)
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class _Half:
-    """How one half of a check ended."""
+    """How one part of a check ended."""
 
     outcome: CheckOutcome
     permanent: bool = False
@@ -43,9 +51,10 @@ class _Half:
 
 
 def check(snapshot: Snapshot, secrets: SecretFiles) -> RunResult:
-    """Tries the tenant and the directory of a snapshot, whichever are there."""
+    """Tries the tenant and the directories of a snapshot, whichever are there, and its scope."""
     tenant: TenantFacts | None = None
-    directory: DirectoryFacts | None = None
+    directories: dict[str, DirectoryFacts] = {}
+    sessions: dict[str, DirectorySession] = {}
 
     def try_tenant() -> str:
         nonlocal tenant
@@ -54,56 +63,78 @@ def check(snapshot: Snapshot, secrets: SecretFiles) -> RunResult:
         return f"Signed in to {tenant.company.display_name or 'the tenant'}."
 
     def try_directory(resource: ActiveDirectory) -> str:
-        nonlocal directory
         config = directory_config(resource, snapshot, secrets)
-        with open_patiently(config, time.sleep) as session:
-            directory = directory_facts(session)
-            selection = _selection(snapshot)
-            attributes = usable_attributes(session, resource.key, selection)
-            require_readable(session, attributes, resource.key, selection)
-            _resolve_scope(session, snapshot, selection)
-            told = f"Signed in to {session.root.domain} at {session.root.server}."
-            return f"{told} {missing_rights(session)}".strip()
+        session = opened.enter_context(open_patiently(config, time.sleep))
+        directories[resource.metadata.name] = directory_facts(session)
+        rules = _attribute_rules(snapshot)
+        attributes = usable_attributes(session, resource.key, rules)
+        require_readable(session, attributes, resource.key, rules)
+        sessions[resource.metadata.name] = session
+        told = f"Signed in to {session.root.domain} at {session.root.server}."
+        return f"{told} {missing_rights(session, stamps=rules.anchors.stamp)}".strip()
 
     tenant_half = None if snapshot.tenant is None else _attempt(try_tenant)
-    directory_halves = [
-        _attempt(lambda each=each: try_directory(each))  # type: ignore[misc]  # binds the loop
-        for each in snapshot.directories.values()
-    ]
-    directory_half = directory_halves[0] if directory_halves else None
-    result = _result([half for half in (tenant_half, directory_half) if half is not None])
+    halves = [] if tenant_half is None else [tenant_half]
+    with ExitStack() as opened:
+        directory_halves = {
+            name: _attempt(lambda each=each: try_directory(each))  # type: ignore[misc]  # binds the loop
+            for name, each in snapshot.directories.items()
+        }
+        halves += directory_halves.values()
+        if snapshot.sync is not None and len(sessions) == len(snapshot.directories):
+            sync = snapshot.sync
+            halves.append(_attempt(lambda: _find_scope(sync, sessions)))
+    result = _result(halves)
     if tenant_half is not None:
         result.tenant_check = tenant_half.outcome
-    if directory_half is not None:
-        result.directory_check = directory_half.outcome
+    result.directory_checks = {name: half.outcome for name, half in directory_halves.items()}
     if tenant is not None:
         result.company = tenant.company
         result.endpoint_version = tenant.endpoint_version
         result.endpoint_url = tenant.endpoint_url
-    result.directory = directory
+    result.directories = directories
     return result
 
 
-def _selection(snapshot: Snapshot) -> SelectionRules:
+def _attribute_rules(snapshot: Snapshot) -> AttributeRules:
     if snapshot.sync is None:
-        return SelectionRules()
-    return selection_rules(snapshot.sync.spec.objects, resource=snapshot.sync.key)
+        return AttributeRules(flows=flow_rules(None))
+    spec = snapshot.sync.spec
+    anchor = spec.source_anchor
+    return AttributeRules(
+        flows=flow_rules(spec.objects),
+        selection=selection_rules(spec.objects, resource=snapshot.sync.key),
+        anchors=(
+            AnchorRules()
+            if anchor is None
+            else AnchorRules(source=anchor.from_, attribute=anchor.attribute, stamp=anchor.stamp)
+        ),
+        join_users=JoinBy.NONE if spec.join is None else spec.join.users,
+    )
 
 
-def _resolve_scope(
-    session: DirectorySession, snapshot: Snapshot, selection: SelectionRules
-) -> None:
-    if snapshot.sync is None:
-        return
-    status = snapshot.sync.status
-    pinned = {} if status is None else {scope.dn: scope.guid for scope in status.scopes}
-    for dn, field in selection.groups.items():
-        find_group(session, dn, pinned.get(dn), field, snapshot.sync.key)
-    for source in snapshot.sync.spec.sources:
+def _find_scope(sync: DirectorySync, sessions: Mapping[str, DirectorySession]) -> str:
+    """Finds the containers and groups that a sync names, by their pins where there are any."""
+    pins = {} if sync.status is None else {scope.dn: scope.guid for scope in sync.status.scopes}
+    by_source = {}
+    for source in sync.spec.sources:
+        session = by_source[source.name] = sessions[source.active_directory_ref.name]
         for name, dns in (("include", source.include), ("exclude", source.exclude)):
             for dn in dns or ():
-                if dn not in pinned:  # a pinned one may have been renamed since
-                    session.resolve_container(dn, field=f"spec.sources[{source.name}].{name}")
+                if dn not in pins:  # a pinned one may have been renamed since
+                    _find_container(session, dn, f"spec.sources[{source.name}].{name}", sync.key)
+    groups = selection_rules(sync.spec.objects, resource=sync.key).groups
+    find_groups(by_source, groups, pins, sync.key)
+    return "The scope was found."
+
+
+def _find_container(session: DirectorySession, dn: str, field: str, resource: str) -> None:
+    try:
+        session.resolve_container(dn, field=field)
+    except ConfigurationError as error:
+        # the directory itself is well: what names the container is amiss
+        error.resource = resource
+        raise
 
 
 def _attempt(attempt: Callable[[], str]) -> _Half:

@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Final
 
 import durationpy
 
-from entrasync.api.directory_sync import AnchorSource, SyncMode
+from entrasync.api.choices import AnchorSource, JoinBy, OnBlocked, OnRemoval, Takeover
+from entrasync.api.directory_sync import SyncMode
 from entrasync.api.objects import Synchronize
+from entrasync.api.safety import CountLimit
 from entrasync.api.sync_run import RunMode, RunScope
 from entrasync.engine.brakes import Limit, SafetyLimits
 from entrasync.engine.containers import ScopeSpec
 from entrasync.engine.filters import compile_filter
-from entrasync.engine.inputs import CycleInputs
+from entrasync.engine.flows import FlowRule, FlowSet, flow_set
+from entrasync.engine.inputs import AnchorRules, CycleInputs, MatchingRules, SourceInputs
 from entrasync.engine.selection import KindRules, SelectionRules
 from entrasync.engine.source import SourceKind
 from entrasync.entra.contracts import SyncVersion
@@ -22,9 +25,10 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from entrasync.api.active_directory import ActiveDirectory
-    from entrasync.api.directory_sync import ChangeLimit, DeletionLimit, DirectorySync, Safety
+    from entrasync.api.directory_sync import DirectorySync
     from entrasync.api.entra_tenant import EntraTenant
     from entrasync.api.objects import ObjectKind, Objects
+    from entrasync.api.safety import ChangeLimit, DeletionLimit, Safety
     from entrasync.api.snapshot import Snapshot
 
 DEFAULT_WINDOW: Final = "24h"
@@ -53,6 +57,7 @@ def effective_scope(snapshot: Snapshot, asked: str | None) -> RunScope | None:
 def cycle_inputs(
     snapshot: Snapshot,
     *,
+    run_name: str,
     mode: SyncMode,
     scope: RunScope | None,
     max_group_members: int,
@@ -62,6 +67,7 @@ def cycle_inputs(
 
     Args:
         snapshot: the resources of the run.
+        run_name: under which its plan and result are kept.
         mode: what it may do.
         scope: what it reads, `None` for what it finds necessary.
         max_group_members: most members the endpoint takes.
@@ -70,41 +76,41 @@ def cycle_inputs(
     Raises:
         ConfigurationError: the files hold no DirectorySync, or a filter that cannot be used.
     """
-    sync, tenant, directory = require_sync(snapshot)
+    sync, tenant = require_sync(snapshot)
     spec = sync.spec
-    source = spec.sources[0]
     selection = selection_rules(spec.objects, resource=sync.key)
-    run_approval = None if snapshot.run is None else snapshot.run.spec.approved_plan
+    matching = spec.matching
     return CycleInputs(
+        run=run_name,
         tenant_id=tenant.spec.tenant_id,
         tenant_resource=tenant.key,
-        directory_resource=directory.key,
+        sync_resource=sync.key,
         mode=mode,
         scope=scope,
-        where=ScopeSpec(
-            include=tuple(source.include or ()),
-            exclude=tuple(source.exclude or ()),
-            source=source.name,
-            resource=sync.key,
-            groups=selection.groups,
-        ),
-        selection=selection,
+        sources=_sources(snapshot, sync),
         remembered=tuple(sync.status.scopes) if sync.status is not None else (),
-        anchor_source=(
-            AnchorSource.CONSISTENCY_GUID
-            if spec.source_anchor is None
-            else spec.source_anchor.from_
-        ),
+        selection=selection,
+        anchors=_anchors(sync),
+        join_users=JoinBy.NONE if spec.join is None else spec.join.users,
+        flows=flow_rules(spec.objects),
+        on_removal=_on_removal(spec.objects),
         max_group_members=min(max_group_members, _most_members(spec.objects) or max_group_members),
         version=version,
         write_quota_percent=tenant.spec.write_quota_percent,
         limits=safety_limits(spec.safety),
         window=_window(spec.safety),
-        approved=tuple(each for each in (spec.approved_plan, run_approval) if each),
+        on_blocked=OnBlocked.STOP_ALL if spec.safety is None else spec.safety.on_blocked,
+        matching=MatchingRules(
+            soft=Takeover.REFUSE if matching is None else matching.soft,
+            hard=Takeover.REFUSE if matching is None else matching.hard,
+        ),
+        orphans=spec.orphans,
+        drift=spec.drift,
+        approved=_approved(snapshot),
     )
 
 
-def require_sync(snapshot: Snapshot) -> tuple[DirectorySync, EntraTenant, ActiveDirectory]:
+def require_sync(snapshot: Snapshot) -> tuple[DirectorySync, EntraTenant]:
     """The resources of a run that is no check.
 
     Raises:
@@ -115,8 +121,96 @@ def require_sync(snapshot: Snapshot) -> tuple[DirectorySync, EntraTenant, Active
             "ReferenceNotFound",
             "the files hold no DirectorySync; add one, or use --mode Check",
         )
-    name = snapshot.sync.spec.sources[0].active_directory_ref.name
-    return snapshot.sync, snapshot.tenant, snapshot.directories[name]
+    return snapshot.sync, snapshot.tenant
+
+
+def directory_of(snapshot: Snapshot, source: str) -> ActiveDirectory:
+    """The ActiveDirectory of a source, by its name in the sync."""
+    sync, _ = require_sync(snapshot)
+    named = {each.name: each.active_directory_ref.name for each in sync.spec.sources}
+    return snapshot.directories[named[source]]
+
+
+def _sources(snapshot: Snapshot, sync: DirectorySync) -> tuple[SourceInputs, ...]:
+    return tuple(
+        SourceInputs(
+            name=source.name,
+            resource=directory_of(snapshot, source.name).key,
+            where=ScopeSpec(
+                include=tuple(source.include or ()),
+                exclude=tuple(source.exclude or ()),
+                source=source.name,
+                resource=sync.key,
+            ),
+        )
+        for source in sync.spec.sources
+    )
+
+
+def _anchors(sync: DirectorySync) -> AnchorRules:
+    spec = sync.spec.source_anchor
+    if spec is None:
+        return AnchorRules()
+    if (spec.from_ is AnchorSource.ATTRIBUTE) != (spec.attribute is not None):
+        # refused at admission; files without a cluster come here unseen
+        raise ConfigurationError(
+            "AnchorMismatch",
+            "`attribute` must be specified when `from` is Attribute, and only then",
+            resource=sync.key,
+            field="spec.sourceAnchor.attribute",
+        )
+    if spec.stamp and spec.from_ is not AnchorSource.CONSISTENCY_GUID:
+        raise ConfigurationError(
+            "AnchorMismatch",
+            "`stamp` may only be true when `from` is ConsistencyGuid",
+            resource=sync.key,
+            field="spec.sourceAnchor.stamp",
+        )
+    return AnchorRules(source=spec.from_, attribute=spec.attribute, stamp=spec.stamp)
+
+
+def _approved(snapshot: Snapshot) -> tuple[str, ...]:
+    """Digests that a person let through, on the sync or on the run."""
+    of_sync = None if snapshot.sync is None else snapshot.sync.spec.approved_plan
+    of_run = None if snapshot.run is None else snapshot.run.spec.approved_plan
+    return tuple(each for each in (of_sync, of_run) if each)
+
+
+def _kinds(objects: Objects | None) -> dict[SourceKind, ObjectKind | None]:
+    return {
+        SourceKind.USER: None if objects is None else objects.users,
+        SourceKind.GROUP: None if objects is None else objects.groups,
+        SourceKind.CONTACT: None if objects is None else objects.contacts,
+    }
+
+
+def flow_rules(objects: Objects | None) -> FlowSet:
+    """The default flows, changed by those of `spec.objects`."""
+    return flow_set(
+        {
+            kind: [
+                FlowRule(
+                    target=each.target,
+                    source=each.source,
+                    constant=each.constant,
+                    omit=each.omit,
+                    apply=each.apply,
+                    merge=each.merge,
+                    default=each.default,
+                )
+                for each in spec.flows or ()
+            ]
+            for kind, spec in _kinds(objects).items()
+            if spec is not None
+        }
+    )
+
+
+def _on_removal(objects: Objects | None) -> dict[SourceKind, OnRemoval]:
+    return {
+        kind: OnRemoval.DELETE if spec is None else OnRemoval(spec.on_removal)
+        for kind, spec in _kinds(objects).items()
+    }
 
 
 def safety_limits(safety: Safety | None) -> SafetyLimits:
@@ -129,7 +223,9 @@ def safety_limits(safety: Safety | None) -> SafetyLimits:
         users=_limit(safety.users, defaults.users),
         groups=_limit(safety.groups, defaults.groups),
         contacts=_limit(safety.contacts, defaults.contacts),
+        disables=_limit(safety.disables, defaults.disables),
         identity_changes=_limit(safety.identity_changes, defaults.identity_changes),
+        clears=_limit(safety.clears, defaults.clears),
         link_removals=_limit(safety.link_removals, defaults.link_removals),
         source_shrink_percent=defaults.source_shrink_percent if shrink is None else shrink,
     )
@@ -190,12 +286,13 @@ def _most_members(objects: Objects | None) -> int | None:
     return None if groups is None else groups.max_members
 
 
-def _limit(written: DeletionLimit | ChangeLimit | None, default: Limit) -> Limit:
+def _limit(written: DeletionLimit | ChangeLimit | CountLimit | None, default: Limit) -> Limit:
     if written is None:
         return default
+    percent = None if isinstance(written, CountLimit) else written.percent
     return Limit(
         count=default.count if written.count is None else written.count,
-        percent=default.percent if written.percent is None else written.percent,
+        percent=default.percent if percent is None else percent,
     )
 
 

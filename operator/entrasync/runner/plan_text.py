@@ -1,39 +1,48 @@
-"""A plan for a person at a terminal."""
+"""A plan for a person: at a terminal, or in the log of a report run."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import base64
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
 
-from entrasync.engine.plan import Action
+from entrasync.api.sync_run import Pacing, PlanSummary
+from entrasync.engine.changes import Action
+from entrasync.engine.explain_text import printable
 
-if TYPE_CHECKING:
-    from entrasync.api.sync_run import Pacing, PlanSummary
-    from entrasync.engine.outcome import CycleOutcome
-    from entrasync.engine.plan import PlannedChange
+_MARKS: Final[Mapping[str, str]] = {
+    Action.ADD: "+",
+    Action.UPDATE: "~",
+    Action.DISABLE: "~",
+    Action.DELETE: "-",
+    Action.LINKS: "~",
+}
+_NOTHING: Final = "No changes.\n"
 
-_MARKS = {Action.ADD: "+", Action.UPDATE: "~", Action.DELETE: "-", Action.LINKS: "~"}
 
-
-def render_plan(outcome: CycleOutcome, *, names: bool) -> str:
-    """One line a change, in the order they would be sent.
-
-    Values are never shown, only the names of the properties.
+def stored_text(head: str, lines: Iterable[str], *, names: bool) -> Iterator[str]:
+    """A plan as text, line by line.
 
     Args:
-        outcome: of a cycle that came as far as a plan.
-        names: whether to add the DN of each object that is in the directory.
+        head: of `plan_head`.
+        lines: of `plan_lines`.
+        names: whether values and DNs are shown; else how long the values are.
     """
-    if outcome.plan is None or not outcome.plan.changes:
-        return "No changes.\n"
-    lines = []
-    for change in outcome.plan.changes:
-        line = f"{_MARKS[change.action]} {_describe(change)}"
-        dn = outcome.names.get(change.message.source_anchor)
-        lines.append(f"{line}  ({dn})" if names and dn is not None else line)
-    lines.append(f"Plan {outcome.plan.digest}")
-    if outcome.summary is not None:
-        lines.append(f"It takes {effort_text(outcome.summary, outcome.pacing)}")
-    return "\n".join(lines) + "\n"
+    count = 0
+    for line in lines:
+        count += 1
+        yield from _change(json.loads(line), names=names)
+    if not count:
+        yield _NOTHING
+        return
+    told = json.loads(head)
+    if told["changes"] > count:
+        yield f"and {told['changes'] - count} changes more, which were not kept\n"
+    yield f"Plan {told['digest']}\n"
+    if "plan" in told:
+        pacing = Pacing.model_validate(told["pacing"]) if "pacing" in told else None
+        yield f"It takes {effort_text(PlanSummary.model_validate(told['plan']), pacing)}\n"
 
 
 def effort_text(plan: PlanSummary, pacing: Pacing | None) -> str:
@@ -46,18 +55,58 @@ def effort_text(plan: PlanSummary, pacing: Pacing | None) -> str:
     return ", ".join(told)
 
 
+def _change(record: Mapping[str, Any], *, names: bool) -> Iterator[str]:
+    mark = _MARKS.get(record["action"], "~")
+    dn = f"  ({printable(record['dn'])})" if names and "dn" in record else ""
+    yield f"{mark} {record['type']} {printable(record['anchor'])}{_said(record)}{dn}\n"
+    for reason in ("braked", "held"):
+        if reason in record:
+            yield f"    {reason}: {record[reason]}\n"
+    if "replaces" in record:
+        yield f"    follows {printable(record['replaces'])}; lost with that: {record['lost']}\n"
+    for key, value in record.get("attributes", {}).items():
+        yield _attribute(key, value, added=record["action"] == Action.ADD, names=names)
+    links = record.get("links", {})
+    for mark, key in (("-", "removed"), ("+", "added")):
+        yield from (f"    {mark} {printable(member)}\n" for member in links.get(key, ()))
+        more = links.get("remove" if key == "removed" else "add", 0) - len(links.get(key, ()))
+        if more:
+            yield f"    {mark} and {more} more\n"
+
+
+def _said(record: Mapping[str, Any]) -> str:
+    if "links" in record:
+        links = record["links"]
+        return f": {_counted(links['add'], 'member')} added, {links['remove']} removed"
+    if record.get("temporary"):
+        return ": for a moment, to free its values"
+    told = record.get("why") or record.get("outcome")
+    return f": {told}" if told else ""
+
+
+def _attribute(key: str, value: Mapping[str, Any], *, added: bool, names: bool) -> str:
+    new = _shown(value["new"], names=names)
+    change = new if added else f"{_shown(value['old'], names=names)} -> {new}"
+    why = f"  [{value['why']}]" if "why" in value else ""
+    return f"    {key}: {change}{why}\n"
+
+
+def _shown(value: object, *, names: bool) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, list):
+        return "[" + ", ".join(_shown(each, names=names) for each in value) + "]"
+    if isinstance(value, dict):
+        return f"<{_counted(len(base64.b64decode(value['b'])), 'byte')}>"
+    if names or isinstance(value, bool | int):  # switches and numbers name nobody
+        return _quoted(value)
+    return f"<{_counted(len(str(value)), 'character')}>"
+
+
+def _quoted(value: object) -> str:
+    """A value that does nothing to a terminal."""
+    return json.dumps(value, ensure_ascii=not str(value).isprintable())
+
+
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _describe(change: PlannedChange) -> str:
-    message = change.message
-    what = f"{message.object_type} {message.source_anchor}"
-    if change.action is Action.LINKS:
-        added = sum(link.add for link in message.links)
-        removed = len(message.links) - added
-        return f"{what}: {_counted(added, 'member')} added, {removed} removed"
-    if change.action is Action.UPDATE:
-        keys = ", ".join(sorted(message.properties))
-        return f"{what}: {keys}{' for a moment, to free them' if change.temporary else ''}"
-    return what

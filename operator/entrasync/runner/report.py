@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from entrasync.api.result import RunResult
+from entrasync.engine.explain_text import printable
 from entrasync.errors import BlockedError, CancelledError, ConfigurationError, EntrasyncError
 from entrasync.runner.plan_text import effort_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from entrasync.api.result import CheckOutcome
     from entrasync.api.sync_run import KindChanges, ObjectError
 
 
@@ -119,8 +121,14 @@ def render_text(
     if result.orphans is not None and any(result.orphans.model_dump().values()):
         orphans = result.orphans
         lines.append(
-            f"  orphans, left alone: {orphans.users} users, {orphans.groups} groups,"
+            f"  orphans: {orphans.users} users, {orphans.groups} groups,"
             f" {orphans.contacts} contacts"
+        )
+    if result.drift is not None and any(result.drift.model_dump().values()):
+        drift = result.drift
+        lines.append(
+            f"  changed by others: {drift.objects} objects, {drift.links} links;"
+            f" {drift.not_accepted} not accepted"
         )
     if result.excluded:
         counts = ", ".join(f"{each.count} {each.rule}" for each in result.excluded)
@@ -143,7 +151,8 @@ def render_text(
 def _render_objects(
     objects: Sequence[ObjectError], count: int, what: str, mark: str = ""
 ) -> list[str]:
-    lines = [f"  {mark}{e.code} {e.anchor} {e.message}".rstrip() for e in objects]
+    # the service's own words are among them
+    lines = [printable(f"  {mark}{e.code} {e.anchor} {e.message}".rstrip()) for e in objects]
     if count > len(objects):
         lines.append(f"  and {count - len(objects)} more {what}")
     return lines
@@ -164,11 +173,18 @@ def _render_plan(result: RunResult) -> list[str]:
         if pacing.link_write_weight:
             told.append(f"a link counts as {pacing.link_write_weight} writes")
         lines.append(f"  paced: {', '.join(told)}")
+    if result.plan is not None and result.plan.outcomes:
+        told = [f"{number} {name}" for name, number in result.plan.outcomes.items()]
+        lines.append(f"  additions: {', '.join(told)}")
     return lines
 
 
 def _render_checks(result: RunResult) -> list[str]:
-    halves = (("tenant", result.tenant_check), ("directory", result.directory_check))
+    halves: list[tuple[str, CheckOutcome | None]] = [
+        ("tenant", result.tenant_check),
+        ("directory", result.directory_check),
+    ]
+    halves += [(f"directory {name}", each) for name, each in result.directory_checks.items()]
     return [
         f"  {name}: {'ok' if check.ok else check.reason} {check.message}".rstrip()
         for name, check in halves
@@ -210,7 +226,9 @@ def _render_blocked(result: RunResult) -> list[str]:
         for kind, operations in counts.items()
         for operation, number in (operations or {}).items()
     ]
+    told += [f"{number} {sort}" for sort, number in (blocked.changes or {}).items()]
+    rest = "; everything else went on" if blocked.held else ""
     return [
-        f"  blocked: {', '.join(told)}",
+        f"  blocked: {', '.join(told)}{rest}",
         f"  to let exactly these through, set spec.approvedPlan to {blocked.digest}",
     ]

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from entrasync.directory.dirsync import OBJECT_SECURITY_ONLY
+from entrasync.directory.writer import ACCOUNT, ATTRIBUTE, granting_command
 
 if TYPE_CHECKING:
     from entrasync.directory.session import DirectorySession
 
-_ACCOUNT: Final = "<account>"
-"""Who is to be granted something; the name stays in its Secret."""
 
+def missing_rights(session: DirectorySession, *, stamps: bool = False) -> str:
+    """Sentences for a person; empty when the account has all that helps.
 
-def missing_rights(session: DirectorySession) -> str:
-    """Sentences for a person; empty when the account has all that helps."""
+    Args:
+        session: the directory.
+        stamps: whether anchors of users are to be written there.
+    """
     told = []
     if not session.can_read_deleted():
         container = session.deleted_objects_dn
@@ -22,12 +25,17 @@ def missing_rights(session: DirectorySession) -> str:
             "The account may not list deleted objects, so deletions cannot be told from lost sight"
             " and are not exported. An administrator of the domain grants it:"
             f' dsacls "{container}" /takeOwnership, then'
-            f' dsacls "{container}" /G {_ACCOUNT}:LCRP'
+            f' dsacls "{container}" /G {ACCOUNT}:LCRP'
         )
     if session.delta_method[1] == OBJECT_SECURITY_ONLY:
         told.append(
             "The account may not replicate changes, so everything is read again once a day."
             " An administrator of the domain grants it:"
-            f' dsacls "{session.naming_context}" /G "{_ACCOUNT}:CA;Replicating Directory Changes"'
+            f' dsacls "{session.naming_context}" /G "{ACCOUNT}:CA;Replicating Directory Changes"'
+        )
+    if stamps and not session.can_stamp():
+        told.append(
+            f"The account may not write {ATTRIBUTE}, so users are not stamped. An administrator of"
+            f" the domain grants it that right alone: {granting_command(session.root.base_dn)}"
         )
     return " ".join(told)

@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +20,7 @@ from entrasync.api.directory_sync import SyncMode
 from entrasync.api.result import RunResult
 from entrasync.api.snapshot import Snapshot, load_snapshot
 from entrasync.api.sync_run import RunMode
+from entrasync.directory.writer import open_writer
 from entrasync.engine.cycle import run_cycle
 from entrasync.engine.inputs import CycleInputs, CycleParts
 from entrasync.engine.outcome import CycleOutcome
@@ -27,8 +29,14 @@ from entrasync.entra.contracts import PROVISION, SyncVersion
 from entrasync.entra.pacing import Pacer, share_of
 from entrasync.errors import CancelledError, ConfigurationError, EntrasyncError
 from entrasync.runner.check import check
-from entrasync.runner.inputs import cycle_inputs, effective_mode, effective_scope, require_sync
-from entrasync.runner.plan_text import render_plan
+from entrasync.runner.inputs import (
+    cycle_inputs,
+    directory_of,
+    effective_mode,
+    effective_scope,
+    require_sync,
+)
+from entrasync.runner.plan_keeping import Show, keep_plan
 from entrasync.runner.progress import ProgressLog
 from entrasync.runner.report import (
     exit_code,
@@ -36,13 +44,18 @@ from entrasync.runner.report import (
     render_text,
     write_termination_message,
 )
+from entrasync.runner.report_run import report, shows_names
 from entrasync.runner.secret_files import SecretFiles
 from entrasync.runner.source import directory_config, open_patiently
-from entrasync.runner.target import connect_tenant, endpoint_of
-from entrasync.state.store import META_PACING, Store
+from entrasync.runner.target import connect_graph, connect_tenant, endpoint_of
+from entrasync.state.checkpoints import META_PACING
+from entrasync.state.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import TextIO
+
+    from entrasync.directory.model import DirectoryConfig
 
 SHOWN: Final = 10
 """Objects in error, and with a warning, that a result names."""
@@ -81,6 +94,8 @@ def run(
         request = _Request(
             config, SecretFiles.of(secrets, os.environ), state, mode, scope, cancelled
         )
+        if output == "json":  # of which standard output holds nothing else
+            request.report_to = sys.stderr
         result = request.run()
     if termination_log is not None:
         write_termination_message(result, termination_log)
@@ -94,7 +109,12 @@ def run(
 
 
 def plan(
-    config: Sequence[Path], *, secrets: Path, state: Path | None = None, names: bool = False
+    config: Sequence[Path],
+    *,
+    secrets: Path,
+    state: Path | None = None,
+    names: bool = False,
+    output: str = "text",
 ) -> int:
     """Prints what a run would change; exports nothing.
 
@@ -102,16 +122,17 @@ def plan(
         config: files and folders with the resources.
         secrets: folder with the Secrets.
         state: state of the sync; without it the plan is made from nothing.
-        names: whether to show DNs beside anchors.
+        names: whether to show names and values whatever the sync says.
+        output: `text`, or `json` for one object a line.
     """
     with tempfile.TemporaryDirectory(prefix="entrasync-") as nowhere, _termination() as cancelled:
         folder = Path(nowhere) if state is None else state
         secret_files = SecretFiles.of(secrets, os.environ)
         request = _Request(config, secret_files, folder, RunMode.PREVIEW, None, cancelled)
+        request.show = Show(output=output, names=names)
         result = request.run()
-    if request.outcome.plan is not None:
-        sys.stdout.write(render_plan(request.outcome, names=names))
-    sys.stdout.write(_whole_text(result, request.outcome))
+    text = _whole_text(result, request.outcome)
+    (sys.stdout if output == "text" else sys.stderr).write(text)
     return exit_code(result, in_job=False)
 
 
@@ -136,15 +157,21 @@ class _Request:
         self._mode = mode or ""
         self._endpoint: tuple[str, str] | None = None
         self.outcome = CycleOutcome()
+        self.show: Show | None = None
+        """How to print the plan, `None` not to."""
+        self.report_to: TextIO = sys.stdout
 
     def run(self) -> RunResult:
         """Makes the run; whatever happens becomes a result."""
         try:
-            snapshot = load_snapshot(self._config)
+            asked = None if self._asked_mode is None else RunMode(self._asked_mode)
+            snapshot = load_snapshot(self._config, asked)
             mode = effective_mode(snapshot, self._asked_mode)
             self._mode = mode
             if mode is RunMode.CHECK:
                 return check(snapshot, self._secrets)
+            if mode is RunMode.REPORT:
+                return report(snapshot, self._state, self.report_to)
             return self._sync(snapshot, SyncMode(mode))
         except EntrasyncError as error:
             log.warning("run_ended", reason=error.reason, message=str(error))
@@ -154,53 +181,78 @@ class _Request:
             return self._add_facts(failed_result(error, mode=self._mode))
 
     def _sync(self, snapshot: Snapshot, mode: SyncMode) -> RunResult:
-        _, tenant, directory = require_sync(snapshot)
+        sync, tenant = require_sync(snapshot)
         if self._state is None:
             raise ConfigurationError(
                 "RunFailed", "--state is needed: the folder that keeps state between runs"
             )
-        source = directory_config(directory, snapshot, self._secrets)
         endpoint = endpoint_of(snapshot)
+        if self.show is not None and shows_names(sync):
+            self.show = replace(self.show, names=True)
         inputs = cycle_inputs(
             snapshot,
+            run_name=_run_name(snapshot),
             mode=mode,
             scope=effective_scope(snapshot, self._asked_scope),
             max_group_members=endpoint.max_group_members,
             version=SyncVersion(endpoint.version),
         )
+        directories = {
+            source.name: directory_config(
+                directory_of(snapshot, source.name), snapshot, self._secrets
+            )
+            for source in inputs.sources
+        }
         structlog.contextvars.bind_contextvars(tenant=tenant.metadata.name)
         with Store(self._state) as store:
             try:
-                pacer = _pacer(inputs, store)
-                progress = ProgressLog(monotonic=time.monotonic)
-                with connect_tenant(
-                    snapshot,
-                    self._secrets,
-                    sleep=self._nap,
-                    on_busy=lambda operation: pacer.busy(writing=operation in PROVISION.values()),
-                ) as client:
-                    parts = CycleParts(
-                        session_factory=lambda: open_patiently(source, self._nap),
-                        client=client,
-                        store=store,
-                        pacer=pacer,
-                        clock=lambda: dt.datetime.now(dt.UTC),
-                        monotonic=time.monotonic,
-                        progress=progress,
-                        cancelled=self._cancelled,
-                        waiting=progress.waiting,
-                    )
-                    try:
-                        run_cycle(inputs, parts, self.outcome)
-                    finally:
-                        self._endpoint = (endpoint.version, client.endpoint_url)
+                self._run_cycle(snapshot, inputs, directories, store)
             except EntrasyncError as error:
                 log.warning("run_ended", reason=error.reason, message=str(error))
                 result = self._add_facts(failed_result(error, mode=mode))
             else:
                 result = self._add_facts(_result(self.outcome, mode))
-            store.keep_result(_run_name(snapshot), dt.datetime.now(dt.UTC), result.to_message())
+            if store.set_aside is not None:
+                result.message = f"{store.set_aside} {result.message}".strip()
+            store.reports.keep_result(inputs.run, dt.datetime.now(dt.UTC), result.to_message())
         return result
+
+    def _run_cycle(
+        self,
+        snapshot: Snapshot,
+        inputs: CycleInputs,
+        directories: Mapping[str, DirectoryConfig],
+        store: Store,
+    ) -> None:
+        pacer = _pacer(inputs, store)
+        progress = ProgressLog(monotonic=time.monotonic)
+        with (
+            connect_tenant(
+                snapshot,
+                self._secrets,
+                sleep=self._nap,
+                on_busy=lambda operation: pacer.busy(writing=operation in PROVISION.values()),
+            ) as client,
+            connect_graph(snapshot, self._secrets, sleep=self._nap) as accounts,
+        ):
+            parts = CycleParts(
+                open_source=lambda name: open_patiently(directories[name], self._nap),
+                client=client,
+                store=store,
+                pacer=pacer,
+                clock=lambda: dt.datetime.now(dt.UTC),
+                monotonic=time.monotonic,
+                progress=progress,
+                cancelled=self._cancelled,
+                waiting=progress.waiting,
+                accounts=accounts,
+                planned=lambda plan: keep_plan(plan, inputs, store, self.outcome, self.show),
+                open_writer=lambda name: open_writer(directories[name]),
+            )
+            try:
+                run_cycle(inputs, parts, self.outcome)
+            finally:
+                self._endpoint = (inputs.version, client.endpoint_url)
 
     def _nap(self, seconds: float) -> None:
         """Waits, but no longer than until somebody asks the run to end.
@@ -223,6 +275,8 @@ class _Request:
             result.endpoint_version, result.endpoint_url = self._endpoint
         result.scope = outcome.scope
         result.plan = outcome.summary
+        if result.plan is not None and outcome.outcomes:
+            result.plan.outcomes = dict(outcome.outcomes)
         result.pacing = outcome.pacing
         result.errors = outcome.errors[:SHOWN]
         result.error_count = outcome.error_count
@@ -230,13 +284,16 @@ class _Request:
         result.warnings = outcome.warnings[:SHOWN]
         result.warning_count = outcome.warning_count
         result.changes = outcome.changes if outcome.plan is not None else None
+        result.blocked_plan = outcome.blocked_plan
+        result.approval_used = outcome.approval_used
         result.source = outcome.source
         result.requests = outcome.requests
         result.scopes = list(outcome.scopes)
         result.excluded = excluded_counts(outcome.excluded)
         result.timings = outcome.timings or None
         result.company = outcome.company
-        result.directory = outcome.directory
+        result.directories = dict(outcome.directories)
+        result.drift = outcome.drift
         return result
 
 
@@ -248,8 +305,6 @@ def _result(outcome: CycleOutcome, mode: SyncMode) -> RunResult:
         mode=mode,
         objects=outcome.objects,
         orphans=outcome.orphans,
-        blocked_plan=outcome.blocked_plan,
-        approval_used=outcome.approval_used,
     )
 
 

@@ -48,18 +48,43 @@ class SecretFiles:
         try:
             text = path.read_text(encoding="utf-8")
         except OSError:
-            raise ConfigurationError(
-                "SecretNotFound",
-                f"Secret {name} with key `{key}` was not found; create it, or name another in"
-                f" `{field}`",
-                resource=resource,
-                field=field,
-            ) from None
+            raise self._missing(name, key, resource, field) from None
         except UnicodeDecodeError:
             raise self._unusable(name, key, "is no UTF-8 text", resource, field) from None
         if not text.strip():
             raise self._unusable(name, key, "is empty", resource, field)
         return text
+
+    def path(self, name: str, key: str, *, resource: str, field: str) -> Path:
+        """Where one key lies that is no text.
+
+        Args:
+            name: name of the Secret.
+            key: key within it.
+            resource: `Kind/name` that refers to it.
+            field: the field that refers to it.
+
+        Raises:
+            ConfigurationError: the Secret or its key is missing or empty.
+        """
+        path = self.folder / name / key
+        try:
+            size = path.stat().st_size
+        except OSError:
+            raise self._missing(name, key, resource, field) from None
+        if not size:
+            raise self._unusable(name, key, "is empty", resource, field)
+        return path
+
+    @staticmethod
+    def _missing(name: str, key: str, resource: str, field: str) -> ConfigurationError:
+        return ConfigurationError(
+            "SecretNotFound",
+            f"Secret {name} with key `{key}` was not found; create it, or name another in"
+            f" `{field}`",
+            resource=resource,
+            field=field,
+        )
 
     @staticmethod
     def _unusable(name: str, key: str, what: str, resource: str, field: str) -> ConfigurationError:

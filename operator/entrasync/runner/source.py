@@ -13,12 +13,15 @@ from entrasync.errors import ConfigurationError, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from entrasync.api.active_directory import ActiveDirectory
     from entrasync.api.snapshot import Snapshot
     from entrasync.directory.session import DirectorySession
     from entrasync.runner.secret_files import SecretFiles
 
+BIND_FIELD: Final = "spec.bindSecretRef"
+KEYTAB_FIELD: Final = "spec.keytabSecretRef"
 WAITS: Final = (1.0, 2.0, 4.0)
 """Seconds between tries: a pod's network, or a policy that opens it, may come after the pod."""
 
@@ -29,7 +32,8 @@ def directory_config(
     """Resolves credential and trust of a directory.
 
     Raises:
-        ConfigurationError: a Secret, a ConfigMap or a key of one is missing, or servers are.
+        ConfigurationError: a Secret, a ConfigMap or a key of one is missing, or servers are, or
+            there is not exactly one credential.
     """
     spec = directory.spec
     if not spec.servers and spec.domain is None:
@@ -39,21 +43,53 @@ def directory_config(
             resource=directory.key,
             field="spec.servers",
         )
-    name = spec.bind_secret_ref.name
-    field = "spec.bindSecretRef"
+    user, password = _password(directory, secrets)
     return DirectoryConfig(
         servers=tuple(spec.servers or ()),
         domain=spec.domain,
         base_dn=spec.base_dn,
-        # no name and no usual password begins or ends with white space, but many files do
-        bind_user=secrets.read(name, "username", resource=directory.key, field=field).strip(),
-        bind_password=secrets.read(name, "password", resource=directory.key, field=field).rstrip(
-            "\r\n"
-        ),
+        bind_user=user,
+        bind_password=password,
+        keytab=_keytab(directory, secrets),
+        principal=spec.principal or "",
         ca_pem=ca_certificates(directory, snapshot, secrets.folder),
         start_tls=spec.start_tls,
         resource=directory.key,
     )
+
+
+def _password(directory: ActiveDirectory, secrets: SecretFiles) -> tuple[str, str]:
+    """Name and password, both empty with a keytab."""
+    spec = directory.spec
+    # refused at admission; files without a cluster come here unseen
+    if (spec.bind_secret_ref is None) == (spec.keytab_secret_ref is None):
+        raise ConfigurationError(
+            "SecretNotFound",
+            "exactly one of `bindSecretRef` and `keytabSecretRef` must be specified",
+            resource=directory.key,
+            field=BIND_FIELD,
+        )
+    if (spec.principal is None) != (spec.keytab_secret_ref is None):
+        raise ConfigurationError(
+            "BindRejected",
+            "`principal` must be specified together with `keytabSecretRef`, and only then",
+            resource=directory.key,
+            field="spec.principal",
+        )
+    if spec.bind_secret_ref is None:
+        return "", ""
+    name = spec.bind_secret_ref.name
+    # no name and no usual password begins or ends with white space, but many files do
+    user = secrets.read(name, "username", resource=directory.key, field=BIND_FIELD).strip()
+    password = secrets.read(name, "password", resource=directory.key, field=BIND_FIELD)
+    return user, password.rstrip("\r\n")
+
+
+def _keytab(directory: ActiveDirectory, secrets: SecretFiles) -> Path | None:
+    reference = directory.spec.keytab_secret_ref
+    if reference is None:
+        return None
+    return secrets.path(reference.name, reference.key, resource=directory.key, field=KEYTAB_FIELD)
 
 
 def open_patiently(config: DirectoryConfig, sleep: Callable[[float], None]) -> DirectorySession:

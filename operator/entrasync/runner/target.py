@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Final
 
 from entrasync.api.entra_tenant import version_of
 from entrasync.api.snapshot import TOKEN_AUDIENCE, TOKEN_FILE_VARIABLE
-from entrasync.engine.reading import require_enabled
 from entrasync.engine.report import company_of
+from entrasync.engine.tenant import require_enabled
 from entrasync.entra.client import Surroundings, SyncServiceClient
 from entrasync.entra.clouds import Cloud
 from entrasync.entra.contracts import SyncVersion
+from entrasync.entra.graph import GraphClient, graph_audience
 from entrasync.entra.retrying import DEFAULT_PATIENCE, Patience
 from entrasync.entra.tokens import (
+    SYNC_SERVICE,
+    Audience,
     CertificateCredential,
     Credential,
     FederatedCredential,
@@ -111,23 +114,9 @@ def connect_tenant(
     """
     endpoint = endpoint_of(snapshot)
     tenant, resource = _tenant(snapshot)
-    cloud = Cloud(
-        name=resource.metadata.name,
-        login_authority=resource.spec.login_authority,
-        sync_service_url=resource.spec.sync_service.url,
-        redirect_suffixes=tuple(resource.spec.sync_service.redirect_suffixes),
-        ca_bundle_pem=resource.spec.ca_bundle,
-    )
-    tokens = MsalTokenSource(
-        cloud,
-        tenant.spec.tenant_id,
-        tenant.spec.application.client_id,
-        _credential(tenant, secrets),
-        resource=tenant.key,
-        clock=lambda: dt.datetime.now(dt.UTC),
-    )
+    cloud = _cloud(resource)
     with (
-        closing(tokens),
+        closing(_tokens(tenant, cloud, secrets)) as tokens,
         SyncServiceClient(
             cloud,
             tenant.spec.tenant_id,
@@ -139,6 +128,42 @@ def connect_tenant(
                 on_busy=on_busy,
             ),
             version=SyncVersion(endpoint.version),
+            resource=tenant.key,
+        ) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def connect_graph(
+    snapshot: Snapshot,
+    secrets: SecretFiles,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    patience: Patience = DEFAULT_PATIENCE,
+) -> Iterator[GraphClient | None]:
+    """A client of the tenant's Microsoft Graph, `None` where the cloud names none.
+
+    It connects at its first use only.
+
+    Args:
+        snapshot: names the tenant and its cloud.
+        secrets: its credential.
+        sleep: waits so many seconds, or ends the run by an exception.
+        patience: how long to go on after what passes by itself.
+    """
+    tenant, resource = _tenant(snapshot)
+    cloud = _cloud(resource)
+    audience = graph_audience(cloud)
+    if audience is None:
+        yield None
+        return
+    with (
+        closing(_tokens(tenant, cloud, secrets, audience)) as tokens,
+        GraphClient(
+            cloud,
+            tokens,
+            Surroundings(sleep=sleep, new_id=lambda: str(uuid.uuid4()), patience=patience),
             resource=tenant.key,
         ) as client,
     ):
@@ -164,6 +189,33 @@ def _tenant(snapshot: Snapshot) -> tuple[EntraTenant, AzureCloud]:
     if snapshot.tenant is None or snapshot.cloud is None:
         raise ConfigurationError("ReferenceNotFound", "the files hold no EntraTenant; add one")
     return snapshot.tenant, snapshot.cloud
+
+
+def _cloud(resource: AzureCloud) -> Cloud:
+    spec = resource.spec
+    return Cloud(
+        name=resource.metadata.name,
+        login_authority=spec.login_authority,
+        sync_service_url=spec.sync_service.url,
+        redirect_suffixes=tuple(spec.sync_service.redirect_suffixes),
+        ca_bundle_pem=spec.ca_bundle,
+        microsoft_graph=spec.microsoft_graph,
+    )
+
+
+def _tokens(
+    tenant: EntraTenant, cloud: Cloud, secrets: SecretFiles, audience: Audience = SYNC_SERVICE
+) -> MsalTokenSource:
+    """Tokens for the sync service, or for somebody else."""
+    return MsalTokenSource(
+        cloud,
+        tenant.spec.tenant_id,
+        tenant.spec.application.client_id,
+        _credential(tenant, secrets),
+        resource=tenant.key,
+        clock=lambda: dt.datetime.now(dt.UTC),
+        audience=audience,
+    )
 
 
 def _credential(tenant: EntraTenant, secrets: SecretFiles) -> Credential:

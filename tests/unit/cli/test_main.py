@@ -33,7 +33,7 @@ def test_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("entrasync ")
 
 
-@pytest.mark.parametrize("command", ["operator", "run", "plan", "emulate", "crds"])
+@pytest.mark.parametrize("command", ["operator", "run", "plan", "explain", "emulate", "crds"])
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         cli.main([command, "--help"])
@@ -49,6 +49,9 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
         ["run"],
         ["run", "--config", "a", "--secrets", "b", "--mode", "Destroy"],
         ["plan", "--secrets", "b"],
+        ["plan", "-f", "a", "--secrets", "b", "--output", "yaml"],
+        ["explain", "--config", "a", "--state", "b"],
+        ["explain", "ann@contoso.test", "--config", "a"],
         ["unknown"],
     ],
 )
@@ -106,6 +109,57 @@ def test_run_hands_over_what_was_asked(
     assert seen["mode"] is None
     assert seen["in_job"] is in_job
     assert seen["termination_log"] == log
+
+
+def test_plan_hands_over_what_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+
+    def plan(paths: list[Path], **options: Any) -> int:
+        seen.update(options, paths=paths)
+        return 3
+
+    monkeypatch.setattr("entrasync.runner.run.plan", plan)
+
+    code = cli.main(["plan", "-f", "a", "-f", "b", "--secrets", "s", "--output", "json"])
+
+    assert code == 3
+    assert seen == {
+        "paths": [Path("a"), Path("b")],
+        "secrets": Path("s"),
+        "state": None,
+        "names": False,
+        "output": "json",
+    }
+
+
+def test_explain_hands_over_what_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+
+    def explain(paths: list[Path], **options: Any) -> int:
+        seen.update(options, paths=paths)
+        return 2
+
+    monkeypatch.setattr("entrasync.runner.report_run.explain", explain)
+
+    arguments = ["--config", "c", "--state", "d", "--secrets", "s", "--names", "--output", "json"]
+    code = cli.main(["explain", "CN=Ann,DC=x", *arguments])
+
+    assert code == 2
+    assert seen == {
+        "paths": [Path("c")],
+        "name": "CN=Ann,DC=x",
+        "state": Path("d"),
+        "names": True,
+        "output": "json",
+    }
+
+
+def test_explaining_loads_no_kubernetes_client(tmp_path: Path) -> None:
+    where = str(tmp_path)
+    loaded = modules_after("explain", "ann", "--config", where, "--state", where)
+
+    assert "entrasync.runner.report_run" in loaded
+    assert not loaded & {"kopf", "kubernetes", "uvicorn"}
 
 
 def test_the_sync_job_loads_no_kubernetes_client(tmp_path: Path) -> None:

@@ -6,11 +6,23 @@ from typing import Any
 import pytest
 
 from entrasync.api.active_directory import ActiveDirectory
-from entrasync.api.directory_sync import AnchorSource, DirectorySync, SyncMode
+from entrasync.api.choices import (
+    AnchorSource,
+    DriftPolicy,
+    JoinBy,
+    OnBlocked,
+    OnRemoval,
+    OrphanPolicy,
+    Takeover,
+)
+from entrasync.api.directory_sync import DirectorySync, SyncMode
 from entrasync.api.entra_tenant import EntraTenant
 from entrasync.api.snapshot import Snapshot, resolve
 from entrasync.api.sync_run import RunMode, RunScope, SyncRun
 from entrasync.engine.brakes import Limit, SafetyLimits
+from entrasync.engine.containers import ScopeSpec
+from entrasync.engine.flows import flow_set
+from entrasync.engine.inputs import AnchorRules, CycleInputs, MatchingRules, SourceInputs
 from entrasync.engine.source import SourceKind
 from entrasync.entra.contracts import SyncVersion
 from entrasync.errors import ConfigurationError
@@ -26,11 +38,14 @@ def snapshot(
     source: dict[str, Any] | None = None,
 ) -> Snapshot:
     resources: list[Any] = [
-        ActiveDirectory.model_validate(
-            {
-                "metadata": {"name": "ad"},
-                "spec": {"servers": ["ldaps://dc"], "bindSecretRef": {"name": "reader"}},
-            }
+        *(
+            ActiveDirectory.model_validate(
+                {
+                    "metadata": {"name": name},
+                    "spec": {"servers": ["ldaps://dc"], "bindSecretRef": {"name": "reader"}},
+                }
+            )
+            for name in ("ad", "other")
         ),
         EntraTenant.model_validate(
             {
@@ -88,23 +103,62 @@ def test_scope() -> None:
     assert effective_scope(snapshot({}, {"scope": "Full"}), "Delta") is RunScope.DELTA
 
 
-def inputs(given: Snapshot) -> Any:
-    return cycle_inputs(given, mode=SyncMode.APPLY, scope=None, max_group_members=7)
+def inputs(given: Snapshot) -> CycleInputs:
+    return cycle_inputs(
+        given, run_name="run-1", mode=SyncMode.APPLY, scope=None, max_group_members=7
+    )
 
 
 def test_defaults_are_applied() -> None:
     found = inputs(snapshot({}))
 
-    assert found.limits == SafetyLimits()
-    assert found.window == dt.timedelta(hours=24)
-    assert found.anchor_source is AnchorSource.CONSISTENCY_GUID
-    assert found.approved == ()
-    assert (found.version, found.write_quota_percent) == (SyncVersion.V2, 80)
-    assert (found.where.include, found.where.exclude) == ((), ())
-    assert (found.tenant_resource, found.directory_resource) == (
+    assert (found.run, found.mode, found.scope) == ("run-1", SyncMode.APPLY, None)
+    assert found.tenant_id == "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
+    assert (found.tenant_resource, found.sync_resource) == (
         "EntraTenant/tenant",
-        "ActiveDirectory/ad",
+        "DirectorySync/sync",
     )
+    assert found.sources == (
+        SourceInputs(
+            name="contoso",
+            resource="ActiveDirectory/ad",
+            where=ScopeSpec(
+                include=(), exclude=(), source="contoso", resource="DirectorySync/sync"
+            ),
+        ),
+    )
+    assert found.remembered == ()
+    assert (found.selection.kinds, found.selection.resource) == ({}, "DirectorySync/sync")
+    assert found.anchors == AnchorRules(
+        source=AnchorSource.CONSISTENCY_GUID, attribute=None, stamp=False
+    )
+    assert found.join_users is JoinBy.NONE
+    assert found.flows.digest == flow_set().digest
+    assert found.on_removal == dict.fromkeys(KINDS, OnRemoval.DELETE)
+    assert found.max_group_members == 7
+    assert (found.version, found.write_quota_percent) == (SyncVersion.V2, 80)
+    assert (found.limits, found.window) == (SafetyLimits(), dt.timedelta(hours=24))
+    assert found.on_blocked is OnBlocked.STOP_ALL
+    assert found.matching == MatchingRules(soft=Takeover.REFUSE, hard=Takeover.REFUSE)
+    assert (found.orphans, found.drift) == (OrphanPolicy.REPORT, DriftPolicy.REPAIR)
+    assert found.approved == ()
+
+
+KINDS = (SourceKind.USER, SourceKind.GROUP, SourceKind.CONTACT)
+
+
+def test_what_a_run_is_asked_for_is_taken() -> None:
+    found = cycle_inputs(
+        snapshot({}),
+        run_name="run-2",
+        mode=SyncMode.PREVIEW,
+        scope=RunScope.FULL,
+        max_group_members=50_000,
+        version=SyncVersion.V1,
+    )
+
+    assert (found.run, found.mode, found.scope) == ("run-2", SyncMode.PREVIEW, RunScope.FULL)
+    assert (found.max_group_members, found.version) == (50_000, SyncVersion.V1)
 
 
 def test_what_is_written_replaces_single_defaults() -> None:
@@ -116,8 +170,13 @@ def test_what_is_written_replaces_single_defaults() -> None:
                     "users": {"percent": 0},
                     "linkRemovals": {"count": 3},
                     "sourceShrink": {"percent": 0},
+                    "onBlocked": "HoldBraked",
                 },
                 "sourceAnchor": {"from": "ObjectGuid"},
+                "join": {"users": "Mail"},
+                "matching": {"soft": "Approve"},
+                "orphans": "Delete",
+                "drift": "Report",
                 "approvedPlan": A,
             },
             {"approvedPlan": B},
@@ -130,12 +189,92 @@ def test_what_is_written_replaces_single_defaults() -> None:
     assert found.limits.link_removals == Limit(count=3, percent=30)
     assert found.limits.groups == SafetyLimits().groups
     assert found.limits.source_shrink_percent == 0
-    assert found.window == dt.timedelta(minutes=90)
-    assert found.anchor_source is AnchorSource.OBJECT_GUID
+    assert (found.window, found.on_blocked) == (dt.timedelta(minutes=90), OnBlocked.HOLD_BRAKED)
+    assert found.anchors == AnchorRules(source=AnchorSource.OBJECT_GUID)
+    assert found.join_users is JoinBy.MAIL
+    assert found.matching == MatchingRules(soft=Takeover.APPROVE, hard=Takeover.REFUSE)
+    assert (found.orphans, found.drift) == (OrphanPolicy.DELETE, DriftPolicy.REPORT)
     assert found.approved == (A, B)
-    assert found.where.include == ("OU=a,DC=x",)
-    assert found.where.exclude == ("OU=c,OU=a,DC=x",)
+    (source,) = found.sources
+    assert source.where.include == ("OU=a,DC=x",)
+    assert source.where.exclude == ("OU=c,OU=a,DC=x",)
     assert found.remembered[0].guid == "g"
+
+
+LIMITS = {
+    "users": "users",
+    "groups": "groups",
+    "contacts": "contacts",
+    "disables": "disables",
+    "identityChanges": "identity_changes",
+    "clears": "clears",
+    "linkRemovals": "link_removals",
+}
+
+
+@pytest.mark.parametrize("written", LIMITS)
+def test_each_limit_is_a_limit_of_its_own(written: str) -> None:
+    limits = inputs(snapshot({"safety": {written: {"count": 1}}})).limits
+
+    changed = {
+        name: limit
+        for name in LIMITS.values()
+        if (limit := getattr(limits, name)) != getattr(SafetyLimits(), name)
+    }
+    assert {name: limit.count for name, limit in changed.items()} == {LIMITS[written]: 1}
+
+
+def test_the_order_of_sources_is_their_precedence() -> None:
+    sources = [
+        {"name": "second", "activeDirectoryRef": {"name": "other"}, "include": ["OU=s,DC=x"]},
+        {"name": "first", "activeDirectoryRef": {"name": "ad"}},
+    ]
+
+    found = inputs(snapshot({"sources": sources})).sources
+
+    assert [(each.name, each.resource, each.where.source) for each in found] == [
+        ("second", "ActiveDirectory/other", "second"),
+        ("first", "ActiveDirectory/ad", "first"),
+    ]
+    assert [each.where.include for each in found] == [("OU=s,DC=x",), ()]
+
+
+@pytest.mark.parametrize(
+    ("written", "anchors"),
+    [
+        ({}, AnchorRules()),
+        ({"stamp": True}, AnchorRules(stamp=True)),
+        ({"from": "ConsistencyGuid", "stamp": True}, AnchorRules(stamp=True)),
+        (
+            {"from": "Attribute", "attribute": "employeeID"},
+            AnchorRules(source=AnchorSource.ATTRIBUTE, attribute="employeeID"),
+        ),
+    ],
+)
+def test_where_anchors_come_from(written: dict[str, Any], anchors: AnchorRules) -> None:
+    assert inputs(snapshot({"sourceAnchor": written})).anchors == anchors
+
+
+@pytest.mark.parametrize(
+    ("written", "field"),
+    [
+        ({"from": "Attribute"}, "attribute"),
+        ({"attribute": "employeeID"}, "attribute"),
+        ({"from": "ObjectGuid", "stamp": True}, "stamp"),
+        ({"from": "Attribute", "attribute": "employeeID", "stamp": True}, "stamp"),
+    ],
+)
+def test_anchors_that_admission_would_refuse_are_refused(
+    written: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        inputs(snapshot({"sourceAnchor": written}))
+
+    assert caught.value.reason == "AnchorMismatch"
+    assert (caught.value.resource, caught.value.field) == (
+        "DirectorySync/sync",
+        f"spec.sourceAnchor.{field}",
+    )
 
 
 def test_without_a_sync_there_is_nothing_to_run() -> None:
@@ -155,8 +294,9 @@ def test_objects_are_resolved_kind_by_kind() -> None:
                             "anyOf": [{"allOf": [{"attribute": "title", "operator": "IsNotNull"}]}]
                         },
                         "memberOf": {"group": "CN=Pilot,DC=x"},
+                        "onRemoval": "Disable",
                     },
-                    "contacts": {"synchronize": "Disabled"},
+                    "contacts": {"synchronize": "Disabled", "onRemoval": "Keep"},
                 }
             }
         )
@@ -165,9 +305,30 @@ def test_objects_are_resolved_kind_by_kind() -> None:
     kinds = found.selection.kinds
     assert set(kinds) == {SourceKind.USER, SourceKind.CONTACT}
     assert (kinds[SourceKind.USER].enabled, kinds[SourceKind.CONTACT].enabled) == (True, False)
+    assert kinds[SourceKind.USER].where is not None
     assert (kinds[SourceKind.USER].group, kinds[SourceKind.USER].nested) == ("CN=Pilot,DC=x", False)
-    assert found.where.groups == {"CN=Pilot,DC=x": "spec.objects.users.memberOf.group"}
-    assert found.selection.resource == found.where.resource
+    assert found.selection.groups == {"CN=Pilot,DC=x": "spec.objects.users.memberOf.group"}
+    assert found.selection.resource == found.sources[0].where.resource
+    assert found.on_removal == {
+        SourceKind.USER: OnRemoval.DISABLE,
+        SourceKind.GROUP: OnRemoval.DELETE,
+        SourceKind.CONTACT: OnRemoval.KEEP,
+    }
+
+
+def test_flows_of_a_kind_change_those_of_that_kind() -> None:
+    flows = [
+        {"target": "department", "source": "division", "apply": "OnCreate"},
+        {"target": "usageLocation", "constant": "DE"},
+        {"target": "mobile", "omit": True},
+    ]
+
+    found = inputs(snapshot({"objects": {"users": {"flows": flows}}})).flows
+
+    assert "division" in found.attributes
+    assert "mobile" not in found.targets_of(SourceKind.USER)
+    assert found.targets_of(SourceKind.CONTACT) == flow_set().targets_of(SourceKind.CONTACT)
+    assert found.digest != flow_set().digest
 
 
 @pytest.mark.parametrize(("written", "expected"), [(None, 7), (5, 5), (7, 7), (250_000, 7)])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from entrasync.api.directory_sync import BlockedPlan, OrphanCounts, OwnedObjects
+from entrasync.api.directory_sync import BlockedPlan, DriftCounts, OrphanCounts, OwnedObjects
 from entrasync.api.result import CheckOutcome, RunResult
 from entrasync.api.sync_run import (
     Changes,
@@ -118,7 +118,7 @@ def test_text_says_what_happened() -> None:
 
     assert "SucceededWithErrors: ExportErrors" in told
     assert "users: 3 added, 0 updated, 0 deleted, 1 failed" in told
-    assert "orphans, left alone: 600 users" in told
+    assert "orphans: 600 users" in told
     assert "AttributeValueMustBeUnique abc==" in told
     assert "and 11 more in error" in told
 
@@ -149,6 +149,50 @@ def test_text_of_a_check_tells_both_halves() -> None:
 
     assert "tenant: ok" in told
     assert "directory: BindRejected mend it" in told
+
+
+def test_text_of_a_check_names_each_directory() -> None:
+    told = render_text(
+        RunResult(
+            outcome="Failed",
+            reason="BindRejected",
+            directory_checks={
+                "contoso": CheckOutcome(ok=True, reason="Accepted"),
+                "fabrikam": CheckOutcome(ok=False, reason="BindRejected", message="mend it"),
+            },
+        )
+    )
+
+    assert "directory contoso: ok" in told
+    assert "directory fabrikam: BindRejected mend it" in told
+
+
+def test_text_tells_what_is_held_while_the_rest_went_on() -> None:
+    told = render_text(
+        RunResult(
+            outcome="Blocked",
+            reason="DisableThresholdExceeded",
+            blocked_plan=BlockedPlan(
+                digest="sha256:1", changes={"disables": 7, "takeovers": 2}, held=True
+            ),
+        )
+    )
+
+    assert "blocked: 7 disables, 2 takeovers; everything else went on" in told
+
+
+def test_text_tells_what_becomes_of_additions_and_what_others_changed() -> None:
+    told = render_text(
+        RunResult(
+            outcome="Succeeded",
+            reason="Synchronized",
+            plan=PlanSummary(writes=3, outcomes={"create": 2, "hardMatch": 1}),
+            drift=DriftCounts(objects=3, links=1, not_accepted=1),
+        )
+    )
+
+    assert "additions: 2 create, 1 hardMatch" in told
+    assert "changed by others: 3 objects, 1 links; 1 not accepted" in told
 
 
 def test_text_lists_every_object_that_is_known() -> None:
@@ -233,3 +277,12 @@ def test_the_text_names_what_was_left_out() -> None:
     )
 
     assert "  left out: 40 ScopingGroup, 2 NoAddress\n" in text
+
+
+def test_the_words_of_a_service_do_nothing_to_a_terminal() -> None:
+    error = ObjectError(anchor="a=", code="X", message="\x1b[2J\nSucceeded")
+    told = render_text(
+        RunResult(outcome="SucceededWithErrors", reason="ExportErrors", errors=[error])
+    )
+
+    assert "X a= \\u001b[2J\\nSucceeded" in told

@@ -89,3 +89,55 @@ def test_a_directory_that_does_not_answer_is_asked_again_for_some_seconds(
 
     assert caught.value.reason == "ServerUnreachable"
     assert waits == list(WAITS)
+
+
+KEYTAB: dict[str, Any] = {
+    "bindSecretRef": None,
+    "keytabSecretRef": {"name": "key"},
+    "principal": "reader@CONTOSO.TEST",
+}
+
+
+def test_a_keytab_takes_the_place_of_the_password(tmp_path: Path) -> None:
+    (tmp_path / "key").mkdir()
+    (tmp_path / "key" / "keytab").write_bytes(b"\x05\x02\xff")
+
+    config = directory_config(*snapshot(**KEYTAB), SecretFiles(folder=tmp_path))
+
+    assert config.keytab == tmp_path / "key" / "keytab"
+    assert config.principal == "reader@CONTOSO.TEST"
+    assert (config.bind_user, config.bind_password) == ("", "")
+
+
+@pytest.mark.parametrize("content", [None, b""])
+def test_a_keytab_that_is_not_there_is_a_missing_secret(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    if content is not None:
+        (tmp_path / "key").mkdir()
+        (tmp_path / "key" / "own").write_bytes(content)
+    spec = KEYTAB | {"keytabSecretRef": {"name": "key", "key": "own"}}
+
+    with pytest.raises(ConfigurationError, match="`own`") as caught:
+        directory_config(*snapshot(**spec), SecretFiles(folder=tmp_path))
+
+    assert caught.value.reason == "SecretNotFound"
+    assert caught.value.field == "spec.keytabSecretRef"
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({"bindSecretRef": None}, "spec.bindSecretRef"),
+        (KEYTAB | {"bindSecretRef": {"name": "reader"}}, "spec.bindSecretRef"),
+        (KEYTAB | {"principal": None}, "spec.principal"),
+        ({"principal": "reader@CONTOSO.TEST"}, "spec.principal"),
+    ],
+)
+def test_what_admission_would_refuse_is_refused(
+    secrets: SecretFiles, spec: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        directory_config(*snapshot(**spec), secrets)
+
+    assert (caught.value.resource, caught.value.field) == ("ActiveDirectory/contoso", field)
