@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from dev.default_flows import with_default_flows
 from entrasync.api.crds import render_files
 from entrasync.api.reference import render_reference
 from entrasync.emulator.reference import render_emulator_reference
@@ -21,6 +22,8 @@ def wanted_files() -> dict[Path, str]:
     files = {folder / name: text for folder in FOLDERS for name, text in render_files().items()}
     files[ROOT / "docs" / "kinds.md"] = render_reference()
     files[ROOT / "docs" / "emulator.md"] = render_emulator_reference()
+    flows = ROOT / "docs" / "flows.md"
+    files[flows] = with_default_flows(flows.read_text())
     return files
 
 

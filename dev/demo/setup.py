@@ -213,6 +213,7 @@ def cloud_resource(authority: Authority, name: str = CLOUD_NAME) -> dict[str, An
         "spec": {
             "environment": "Custom",
             "loginAuthority": f"https://{CLOUD_HOST}",
+            "microsoftGraph": f"https://{CLOUD_HOST}",
             "syncService": {
                 "url": f"https://{CLOUD_HOST}",
                 "endpoints": [

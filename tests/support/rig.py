@@ -10,6 +10,7 @@ import sys
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -52,6 +53,22 @@ class Clockwork:
             return connect_tenant(*arguments, **options | {"sleep": self.sleep})
 
         monkeypatch.setattr("entrasync.runner.run.connect_tenant", connect)
+
+
+class Calendar:
+    """The day for the runs of this process: `ahead` of the real one.
+
+    Only for the engine; tokens and certificates go by the real time.
+
+    Args:
+        monkeypatch: for one test.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.ahead = dt.timedelta()
+        times = SimpleNamespace(now=lambda zone: dt.datetime.now(zone) + self.ahead)
+        module = SimpleNamespace(datetime=times, UTC=dt.UTC, timedelta=dt.timedelta)
+        monkeypatch.setattr("entrasync.runner.run.dt", module)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +122,8 @@ class Rig:
             sources=[self.source],
             target={"entraTenantRef": {"name": "contoso"}},
         )
+        self.further: list[Manifest] = []
+        """Other resources, such as a SyncRun."""
         self.put_secret(
             "entra-app",
             **{"tls.crt": cloud.certificate.certificate, "tls.key": cloud.certificate.key},
@@ -120,7 +139,7 @@ class Rig:
 
     def write(self) -> None:
         """Writes the resources as they are now."""
-        documents = [self.azure, self.tenant, self.active_directory, self.sync]
+        documents = [self.azure, self.tenant, self.active_directory, self.sync, *self.further]
         (self.config / "run.yaml").write_text(yaml.safe_dump_all(documents))
 
     def snapshot(self) -> Snapshot:
@@ -140,6 +159,15 @@ class Rig:
 
     def run(self, *, code: int = 0, in_job: bool = False, **options: Any) -> RunResult:
         """Makes a run in this process, expects its exit code and gives its result."""
+        told, result = self._run(in_job=in_job, **options)
+        assert told == code, f"exit code {told}: {result.reason} {result.message}"
+        return result
+
+    def run_anyhow(self, **options: Any) -> RunResult:
+        """Makes a run in this process, however it ends."""
+        return self._run(in_job=False, **options)[1]
+
+    def _run(self, *, in_job: bool, **options: Any) -> tuple[int, RunResult]:
         self.write()
         self.message.unlink(missing_ok=True)
         told = run(
@@ -152,8 +180,7 @@ class Rig:
         )
         result = RunResult.from_message(self.message.read_text())
         assert result is not None
-        assert told == code, f"exit code {told}: {result.reason} {result.message}"
-        return result
+        return told, result
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Starts a run as a process of its own, to be killed or told to end."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.branch import Branch
 from tests.support.emulator import EmulatorServer
 from tests.support.hand import Hand
 from tests.support.rig import Rig
@@ -43,3 +44,25 @@ def big(tmp_path: Path, cloud: EmulatorServer) -> Iterator[Rig]:
     """A sync of the demo's company of some 2,000 people, to be changed."""
     with SambaServer(tmp_path / "ad", "company") as server:
         yield Rig(tmp_path, server, cloud)
+
+
+@pytest.fixture(scope="session")
+def samba_shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SambaServer]:
+    """A company in which each test changes a branch of its own."""
+    with SambaServer(tmp_path_factory.mktemp("ad") / "shared") as server:
+        yield server
+
+
+@pytest.fixture
+def branch(samba_shared: SambaServer) -> Iterator[Branch]:
+    """An empty branch, to be filled and changed."""
+    with Hand(samba_shared) as found:
+        yield Branch(found)
+
+
+@pytest.fixture
+def local(tmp_path: Path, samba_shared: SambaServer, cloud: EmulatorServer, branch: Branch) -> Rig:
+    """A sync of `branch`."""
+    found = Rig(tmp_path, samba_shared, cloud)
+    found.source["include"] = [branch.dn]
+    return found

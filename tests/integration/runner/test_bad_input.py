@@ -203,9 +203,10 @@ def test_a_check_reports_both_halves_when_both_fail(rig: Rig) -> None:
     result = rig.run(code=2, in_job=True, mode="Check")
 
     assert result.tenant_check is not None
-    assert result.directory_check is not None
+    check = result.check_of("contoso")
+    assert check is not None
     assert result.tenant_check.reason == "CredentialsRejected"
-    assert result.directory_check.reason == "BindRejected"
+    assert check.reason == "BindRejected"
     assert result.permanent
 
 

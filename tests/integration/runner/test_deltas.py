@@ -58,8 +58,9 @@ class Life:
         self.method = REASONS[reason]
         self.reason = reason
         first = rig.run()
-        assert first.directory is not None
-        told = (first.directory.delta_method, first.directory.delta_method_reason)
+        facts = first.facts_of("contoso")
+        assert facts is not None
+        told = (facts.delta_method, facts.delta_method_reason)
         assert told == (self.method, reason)
 
     def arrives(self) -> dict[str, dict[str, int]]:
@@ -247,7 +248,7 @@ def test_who_sees_no_deleted_objects_deletes_nobody_and_is_told_the_remedy(
 ) -> None:
     samba_fresh.change("add-plain-reader", f"plain={PASSWORD}")
     fresh.put_secret("reader", username="plain@contoso.test", password=PASSWORD)
-    told = fresh.run(mode="Check").directory_check
+    told = fresh.run(mode="Check").check_of("contoso")
     assert told is not None
     assert told.ok
     assert f'dsacls "CN=Deleted Objects,{BASE}" /G <account>:LCRP' in told.message
@@ -270,9 +271,9 @@ def test_who_sees_no_deleted_objects_deletes_nobody_and_is_told_the_remedy(
         fresh.active_directory["spec"]["servers"] = [front.url]
         life.hand.delete(team)
         result = fresh.run(code=4)
-        assert result.directory is not None
-        reason = result.directory.delta_method_reason
-        assert (result.directory.delta_method, reason) == (
+        facts = result.facts_of("contoso")
+        assert facts is not None
+        assert (facts.delta_method, facts.delta_method_reason) == (
             "FullComparison",
             "DeletedObjectsNotReadable",
         )

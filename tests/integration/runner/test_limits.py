@@ -8,12 +8,11 @@ import subprocess
 
 import pytest
 
-from tests.support.hand import Hand
+from entrasync.entra.contracts import SyncObject, SyncObjectType, SyncOperation
+from tests.support.branch import Branch
 from tests.support.rig import Rig
 
 pytestmark = pytest.mark.integration
-
-TOP = "OU=Contoso,DC=contoso,DC=test"
 
 
 def test_requests_become_as_small_as_the_service_wants_them(rig: Rig) -> None:
@@ -30,24 +29,53 @@ def test_requests_become_as_small_as_the_service_wants_them(rig: Rig) -> None:
 
 
 def test_a_value_in_quarantine_is_a_warning(
-    fresh: Rig, hand: Hand, capsys: pytest.CaptureFixture[str]
+    local: Rig, branch: Branch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("one", "two"):
-        dn = hand.add(
-            f"CN={name},{TOP}",
-            "user",
-            sAMAccountName=name,
-            userPrincipalName=f"{name}@contoso.test",
-        )
-        hand.replace(dn, "proxyAddresses", "smtp:shared@contoso.test")
+    """Somebody another engine synced has the address: no conflict of the directory."""
+    stranger = SyncObject(
+        object_type=SyncObjectType.USER,
+        operation=SyncOperation.SET,
+        source_anchor="c3RyYW5nZXI=",
+        properties={
+            "userPrincipalName": "stranger@contoso.test",
+            "mail": "shared@contoso.test",
+            "proxyAddresses": ("SMTP:shared@contoso.test",),
+        },
+    )
+    local.cloud.post(local.cloud.export([stranger])).raise_for_status()
+    branch.person("ann", proxyAddresses="smtp:shared@contoso.test")
 
-    result = fresh.run()
+    result = local.run()
 
     assert (result.outcome, result.reason) == ("Succeeded", "Synchronized")
     assert (result.warning_count, result.error_count) == (1, 0)
     assert result.warnings[0].code == "QuarantinedAttributeValueMustBeUnique"
     assert result.message.endswith("; 1 object was taken with a reservation, see warnings")
     assert "warning: QuarantinedAttributeValueMustBeUnique" in capsys.readouterr().out
+    # it is taken: nobody sends it again and again
+    written = local.writes()
+    assert local.run().warning_count == 0
+    assert local.writes() == written
+
+
+def test_two_that_want_the_same_address_are_told_before_anything_is_sent(
+    local: Rig, branch: Branch
+) -> None:
+    dns = [branch.person(name, proxyAddresses="smtp:shared@contoso.test") for name in ("a", "b")]
+
+    result = local.run(code=4)
+
+    assert [each.code for each in result.errors] == ["DuplicateProxyAddress"]
+    assert result.warning_count == 0
+    assert len(local.anchors("User")) == 1
+    (first,) = local.anchors("User")
+    # whoever has it keeps it, until one of them has another
+    again = local.run(code=4, scope="Full")
+    assert [each.anchor for each in again.errors] == [result.errors[0].anchor]
+    assert local.anchors("User") == {first}
+    branch.hand.replace(dns[1], "proxyAddresses", "smtp:other@contoso.test")
+    assert local.run().error_count == 0
+    assert len(local.anchors("User")) == 2
 
 
 def test_a_run_says_that_the_tenant_was_busy(rig: Rig) -> None:

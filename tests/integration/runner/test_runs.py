@@ -42,8 +42,9 @@ def test_a_first_run_fills_the_tenant_and_a_second_finds_nothing_to_do(rig: Rig)
     assert first.objects.model_dump() == {"users": 48, "groups": 12, "contacts": 6, "links": 101}
     assert first.company is not None
     assert first.company.display_name == "Contoso"
-    assert first.directory is not None
-    assert (first.directory.domain, first.directory.delta_method) == ("contoso.test", "DirSync")
+    facts = first.facts_of("contoso")
+    assert facts is not None
+    assert (facts.domain, facts.delta_method) == ("contoso.test", "DirSync")
     assert (len(rig.anchors("User")), len(rig.anchors("Contact"))) == (48, 6)
     # nested groups are members like any other
     teams = rig.cloud.links(rig.group("All Teams"))
@@ -205,9 +206,10 @@ def test_a_check_tells_both_halves(rig: Rig) -> None:
     result = rig.run(mode="Check", in_job=True)
 
     assert result.tenant_check is not None
-    assert result.directory_check is not None
-    assert (result.tenant_check.ok, result.directory_check.ok) == (True, True)
-    assert result.directory_check.message == f"Signed in to contoso.test at {rig.directory.url}."
+    check = result.check_of("contoso")
+    assert check is not None
+    assert (result.tenant_check.ok, check.ok) == (True, True)
+    assert check.message == f"Signed in to contoso.test at {rig.directory.url}."
     assert result.endpoint_version == "V2"
     assert result.endpoint_url == f"{rig.cloud.url}/provisioningservice.svc"
     assert result.company is not None
