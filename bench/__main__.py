@@ -9,13 +9,14 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import codec, company, endpoint, ldap
+from bench import codec, company, cycle, endpoint, ldap
 from bench.figures import Figure, render_table, to_json
 
 RESULTS = Path(__file__).parent / "results"
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "codec": codec.measure,
     "company": company.measure,
+    "cycle": cycle.measure,
     "endpoint": endpoint.measure,
     "ldap": ldap.measure,
 }
