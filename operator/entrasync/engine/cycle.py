@@ -35,6 +35,7 @@ from entrasync.engine.outcome import CycleOutcome, Stopwatch
 from entrasync.engine.plan import Plan, PlanRules, make_plan
 from entrasync.engine.reading import FoundSources, digest, read_sources
 from entrasync.engine.report import (
+    NO_CHANGES,
     conclude,
     object_errors,
     planned_changes,
@@ -215,8 +216,8 @@ class _Cycle:
         outcome.summary = plan_summary(plan.digest, effort, pacer, self._parts.clock())
         outcome.pacing = pacing_of(pacer)
         outcome.orphans = _orphans(plan.orphans)
-        if not self._applies:
-            outcome.changes = planned_changes(plan)
+        # a run that is to export has changed nothing yet
+        outcome.changes = NO_CHANGES if self._applies else planned_changes(plan)
         object_errors(outcome, self._store, plan, self._left_alone())
         log.info(
             "planned",

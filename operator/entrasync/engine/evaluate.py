@@ -176,12 +176,13 @@ class _Evaluation:
             return self._totals(0)
         places = Places(self._space.parts.place, self._verdicts())
         evaluated = self._select(selection, places)
+        # a group that leaves out everybody says more than a source that shows nothing
+        selection.require_members(self._left_out())
         totals = self._totals(evaluated)
         peopled = self._peopled()
         emptied = set(json.loads(self._store.get(META_SOURCES) or "[]")) - peopled
         if not totals.in_scope or emptied:
             raise _NothingTakesPart(replace(totals, emptied=tuple(sorted(emptied))))
-        selection.require_members(self._left_out())
         self._mark(limit_changed=limit_changed)
         comparer = Comparer(
             self._space.comparison,

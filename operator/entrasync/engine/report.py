@@ -18,7 +18,7 @@ from entrasync.api.sync_run import (
     LinkChanges,
     ObjectError,
 )
-from entrasync.engine.changes import Action
+from entrasync.engine.changes import Action, ChangeCounts
 from entrasync.engine.outcome import EXPORT_ERRORS, OBJECTS_UNACCOUNTED, CycleOutcome
 from entrasync.engine.plan import Plan
 from entrasync.engine.tally import KEPT, ExportTally
@@ -86,6 +86,10 @@ def changes_of(counts: Counted, tally: ExportTally | None = None) -> Changes:
             failed=0 if tally is None else tally.links_failed,
         ),
     )
+
+
+NO_CHANGES: Final = changes_of(ChangeCounts())
+"""What a run changed that sent nothing."""
 
 
 def planned_changes(plan: Plan) -> Changes:

@@ -10,7 +10,7 @@ from entrasync.engine.letting_go import META_TEMPORARY
 from entrasync.engine.memberships import Memberships
 from entrasync.engine.outcome import CycleOutcome
 from entrasync.engine.plan import Plan
-from entrasync.engine.report import take_failures, take_tally
+from entrasync.engine.report import NO_CHANGES, take_failures, take_tally
 from entrasync.entra.batches import MOST_OBJECTS, START_OBJECTS, BatchSize
 from entrasync.entra.contracts import SyncVersion
 from entrasync.state.checkpoints import META_BATCH_SIZE
@@ -64,7 +64,7 @@ class Sender:
             export.restore()
         finally:
             self._tell(export.tally, traffic)
-            self._outcome.changes = None
+            self._outcome.changes = NO_CHANGES
         self._confirm(export.tally)
 
     def _begin(self, approvals: Approvals) -> tuple[Export, Traffic]:

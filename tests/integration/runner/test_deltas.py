@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from entrasync.api.result import RunResult
-from entrasync.engine.importing import META_FULL_READ
+from entrasync.engine.importing import META_FULL_READ, key_of
 from entrasync.state.store import Store
 from tests.support.front import NO_DIRSYNC, NO_USN, fronting
 from tests.support.hand import Hand
@@ -297,7 +297,7 @@ def test_a_full_read_once_a_day_where_not_every_change_is_told(life: Life) -> No
     def age(hours: float) -> None:
         then = dt.datetime.now(dt.UTC) - dt.timedelta(hours=hours)
         with Store(life.rig.state) as store:
-            store.put(META_FULL_READ, then.isoformat())
+            store.put(key_of(META_FULL_READ, "contoso"), then.isoformat())
 
     tells_all = life.reason == "ReplicationRightGranted"
     age(22)

@@ -19,6 +19,7 @@ from entrasync.engine.cycle import run_cycle
 from entrasync.engine.inputs import CycleInputs, CycleParts
 from entrasync.engine.letting_go import META_TEMPORARY
 from entrasync.engine.outcome import CycleOutcome
+from entrasync.engine.report import NO_CHANGES
 from entrasync.engine.selection import KindRules, SelectionRules
 from entrasync.engine.source import SourceKind
 from entrasync.entra.contracts import SyncObjectType
@@ -120,7 +121,7 @@ def test_a_blocked_run_gives_back_what_a_killed_one_took(
     outcome = world.run(**limits(users=NONE))
 
     assert (outcome.outcome, outcome.reason) == ("Blocked", DELETIONS)
-    assert outcome.changes is None
+    assert outcome.changes == NO_CHANGES
     assert tuple(map(world.upn, users)) == names
     with Store(world.folder) as store:
         assert store.get(META_TEMPORARY) is None
@@ -197,7 +198,7 @@ def test_a_source_that_shrank_stops_all_and_says_what_to_approve(shrunken: Runs)
     assert isinstance(error, BlockedError)
     assert error.reason == "SourceShrank"
     assert shrunken.tenant.calls == 0
-    assert outcome.changes is None
+    assert outcome.changes == NO_CHANGES
     assert outcome.blocked_plan is not None
     assert not outcome.blocked_plan.held
     assert outcome.blocked_plan.digest in error.message
