@@ -55,7 +55,7 @@ class Measured:
 
 
 def measure() -> list[Figure]:
-    """First fill, no change, one member, one per cent, all anew, at three sizes (10 min)."""
+    """First fill, no change, one member, one per cent, all anew, at three sizes (half an hour)."""
     found = [_measure(size) for size in SIZES]
     _plot(found)
     largest = found[-1]
