@@ -131,17 +131,7 @@ def _add_plan(commands: _Commands, shared: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--state", type=Path, metavar="DIR", help="state of the sync (default: plan from nothing)"
     )
-    parser.add_argument(
-        "--names",
-        action="store_true",
-        help="show names and values (personal data; default: what spec.reporting.names says)",
-    )
-    parser.add_argument(
-        "--output",
-        choices=("text", "json"),
-        default="text",
-        help="form of the plan; json gives one object a line (default: text)",
-    )
+    _add_form(parser, "plan")
     parser.set_defaults(command=_plan)
 
 
@@ -171,6 +161,12 @@ def _add_explain(commands: _Commands, shared: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="not needed; taken so that the arguments of run fit here as well",
     )
+    _add_form(parser, "answer")
+    parser.set_defaults(command=_explain)
+
+
+def _add_form(parser: argparse.ArgumentParser, what: str) -> None:
+    """How something about objects is printed."""
     parser.add_argument(
         "--names",
         action="store_true",
@@ -180,9 +176,8 @@ def _add_explain(commands: _Commands, shared: argparse.ArgumentParser) -> None:
         "--output",
         choices=("text", "json"),
         default="text",
-        help="form of the answer; json gives one object a line (default: text)",
+        help=f"form of the {what}; json gives one object a line (default: text)",
     )
-    parser.set_defaults(command=_explain)
 
 
 def _add_secrets(parser: argparse.ArgumentParser) -> None:

@@ -92,13 +92,6 @@ class EvaluationSpace:
         self.marks = Marks(database)
         self.comparison = ComparisonSpace(database, self.marks)
 
-    def anchor_text(self, number: int) -> str:
-        """The anchor of a number."""
-        row = self._connection.execute(
-            "SELECT anchor FROM anchors WHERE id = ?", (number,)
-        ).fetchone()
-        return str(row[0])
-
     def counts(self) -> dict[tuple[str | None, int], int]:
         """Objects by the rule that leaves them out and by `Kind`."""
         return self.parts.counts()

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import ldap3
 import pytest
 
 from entrasync.directory.session import open_session
 from entrasync.errors import BindRejectedError, TransientError
 from tests.integration.directory.conftest import config_of
-from tests.support.hand import Hand
+from tests.support.kerberos import LIBRARY, REALM, ticket_server
 from tests.support.keytab import write_keytab
 from tests.support.samba import READER_PASSWORD, SambaServer
 
@@ -24,26 +23,12 @@ if TYPE_CHECKING:
 pytest.importorskip("gssapi", reason="needs the extra: pip install 'entrasync[kerberos]'")
 pytestmark = pytest.mark.integration
 
-REALM = "CONTOSO.TEST"
 ACCOUNT = "svc-entrasync"
-LIBRARY = """[libdefaults]
-default_realm = CONTOSO.TEST
-dns_lookup_kdc = false
-dns_canonicalize_hostname = false
-[realms]
-CONTOSO.TEST = {{
-  kdc = {host}
-}}
-"""
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SambaServer]:
-    folder = tmp_path_factory.mktemp("ad") / "kerberos"
-    with SambaServer(folder, kerberos=True) as server, Hand(server) as hand:
-        # the tests have no DNS: the service is called by its address
-        services = {"servicePrincipalName": [(ldap3.MODIFY_ADD, [f"ldap/{server.host}"])]}
-        hand._connection.modify(f"CN=DC1,OU=Domain Controllers,{server.base_dn}", services)
+    with ticket_server(tmp_path_factory.mktemp("ad") / "kerberos") as server:
         yield server
 
 

@@ -6,36 +6,21 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import ldap3
 import pytest
 
 from tests.support.emulator import EmulatorServer
-from tests.support.hand import Hand
+from tests.support.kerberos import LIBRARY, REALM, ticket_server
 from tests.support.keytab import write_keytab
 from tests.support.rig import Rig
 from tests.support.samba import READER, READER_PASSWORD, SambaServer
 
 pytestmark = pytest.mark.integration
 
-REALM = "CONTOSO.TEST"
-LIBRARY = """[libdefaults]
-default_realm = CONTOSO.TEST
-dns_lookup_kdc = false
-dns_canonicalize_hostname = false
-[realms]
-CONTOSO.TEST = {{
-  kdc = {host}
-}}
-"""
-
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SambaServer]:
     """Give a domain controller that is a key distribution centre, called by its address."""
-    folder = tmp_path_factory.mktemp("ad") / "kerberos"
-    with SambaServer(folder, kerberos=True) as server, Hand(server) as hand:
-        services = {"servicePrincipalName": [(ldap3.MODIFY_ADD, [f"ldap/{server.host}"])]}
-        hand._connection.modify(f"CN=DC1,OU=Domain Controllers,{server.base_dn}", services)
+    with ticket_server(tmp_path_factory.mktemp("ad") / "kerberos") as server:
         yield server
 
 
