@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from entrasync.api.result import RunResult
+from entrasync.engine.report import NO_CHANGES
 from tests.support.branch import Branch
 from tests.support.rig import Calendar, Rig
 
@@ -62,7 +63,7 @@ def assert_blocked(rig: Rig, reason: str, words: str, **counts: dict[str, int]) 
     again = rig.run(code=3).blocked_plan
     assert again == blocked
     assert rig.writes() == written
-    assert result.changes is None
+    assert result.changes == NO_CHANGES
     return result
 
 
