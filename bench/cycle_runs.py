@@ -68,6 +68,7 @@ class Company:
 
     Attributes:
         seconds: what runs took, by name and stage.
+        processor: seconds of processor time they took, likewise.
         mib: most memory of the process meanwhile, likewise.
         service: the tenant.
         directory: the company.
@@ -75,6 +76,7 @@ class Company:
 
     def __init__(self, size: int, folder: Path) -> None:
         self.seconds: dict[str, dict[str, float]] = {}
+        self.processor: dict[str, dict[str, float]] = {}
         self.mib: dict[str, dict[str, float]] = {}
         self.directory = SyntheticDirectory(size)
         self.service = AcceptingService()
@@ -84,13 +86,15 @@ class Company:
     def run(self, name: str, scope: RunScope | None = None) -> outcome.CycleOutcome:
         """One run, from opening the state to its end."""
         stages: dict[str, float] = {}
+        processor: dict[str, float] = {}
         mib: dict[str, float] = {}
-        start = time.monotonic()
-        with _measured(stages, mib), Store(self._state) as store:
+        start, busy = time.monotonic(), time.process_time()
+        with _measured(stages, processor, mib), Store(self._state) as store:
             done = cycle.run_cycle(replace(_inputs(), run=name, scope=scope), self._parts(store))
-        stages["all"] = time.monotonic() - start
-        self.seconds[name], self.mib[name] = stages, mib
-        print(f"    {name}: {done.outcome} {done.message} {_words(stages, mib)}", flush=True)
+        stages["all"], processor["all"] = time.monotonic() - start, time.process_time() - busy
+        self.seconds[name], self.processor[name], self.mib[name] = stages, processor, mib
+        words = _words(stages, processor, mib)
+        print(f"    {name}: {done.outcome} {done.message} {words}", flush=True)
         if done.outcome != "Succeeded":
             raise SystemExit(f"{name} ended as {done.outcome}: {done.message}")
         return done
@@ -142,14 +146,9 @@ def main(arguments: Sequence[str]) -> int:
         json.dumps(
             {
                 "links": links,
-                "seconds": {
-                    run: {stage: company.seconds[run].get(stage, 0.0) for stage in ("all", *STAGES)}
-                    for run in RUNS
-                },
-                "mib": {
-                    run: {stage: company.mib[run].get(stage, 0.0) for stage in ("all", *STAGES)}
-                    for run in RUNS
-                },
+                "seconds": _by_stage(company.seconds),
+                "processor": _by_stage(company.processor),
+                "mib": _by_stage(company.mib),
                 "peak_mib": max(each["all"] for each in company.mib.values()),
                 "requests": requests,
                 "evaluated": evaluated,
@@ -160,8 +159,16 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _by_stage(measured: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    return {
+        run: {stage: measured[run].get(stage, 0.0) for stage in ("all", *STAGES)} for run in RUNS
+    }
+
+
 @contextmanager
-def _measured(stages: dict[str, float], mib: dict[str, float]) -> Iterator[None]:
+def _measured(
+    stages: dict[str, float], processor: dict[str, float], mib: dict[str, float]
+) -> Iterator[None]:
     """Takes time and memory of stages as they are, not as people are told.
 
     The memory is the most the process had at a time: in each stage, and under `all` in all.
@@ -171,7 +178,7 @@ def _measured(stages: dict[str, float], mib: dict[str, float]) -> Iterator[None]
         @override
         @contextmanager
         def stage(self, name: str) -> Iterator[None]:
-            start = time.monotonic()
+            start, busy = time.monotonic(), time.process_time()
             mib["all"] = max(mib.get("all", 0.0), _most_mib())
             RESET.write_text(_FORGET_MOST)
             try:
@@ -179,6 +186,7 @@ def _measured(stages: dict[str, float], mib: dict[str, float]) -> Iterator[None]
                     yield
             finally:
                 stages[name] = time.monotonic() - start
+                processor[name] = time.process_time() - busy
                 mib[name] = _most_mib()
                 mib["all"] = max(mib["all"], mib[name])
 
@@ -193,8 +201,11 @@ def _most_mib() -> float:
     return int(lines["VmHWM"].split()[0]) / MIB
 
 
-def _words(stages: dict[str, float], mib: dict[str, float]) -> str:
-    times = " ".join(f"{name}={seconds:.2f}" for name, seconds in stages.items())
+def _words(stages: dict[str, float], processor: dict[str, float], mib: dict[str, float]) -> str:
+    times = " ".join(
+        f"{name}={seconds:.2f} ({processor[name]:.2f} processor)"
+        for name, seconds in stages.items()
+    )
     peaks = " ".join(f"{name}={most:.0f}" for name, most in mib.items())
     return f"{times} MiB: {peaks}"
 

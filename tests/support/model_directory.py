@@ -8,8 +8,9 @@ object once, in the order of the last change; children of a moved container are 
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
@@ -29,6 +30,7 @@ CLASSES = {
 }
 OBJECTS = ("user", "group", "contact")
 PAGE = 2
+CHANGED = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 
 
 @dataclass(kw_only=True)
@@ -248,6 +250,10 @@ class ModelDirectory:
         if guid not in self.things or self._is_out_of_sight(guid):
             return None
         return self._entry(guid, attributes)
+
+    def change_times(self, guids: Iterable[str]) -> dict[str, dt.datetime]:
+        self._call()
+        return dict.fromkeys(guids, CHANGED)
 
     def current_cookie(self) -> bytes:
         self._call()

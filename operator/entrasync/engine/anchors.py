@@ -35,17 +35,19 @@ def computed_anchor(
         preset = source.raw(CONSISTENCY_GUID)
         if preset is not None and len(preset) == GUID_BYTES:
             return _encoded(preset)
-    return _encoded(_bytes_of(source.guid))
+    return anchor_of_guid(source.guid_bytes)
+
+
+def anchor_of_guid(raw: bytes) -> str:
+    """The anchor of an objectGUID, given as the state keeps it.
+
+    Directories write its first three parts turned round.
+    """
+    return _encoded(raw[3::-1] + raw[5:3:-1] + raw[7:5:-1] + raw[8:])
 
 
 def _encoded(value: bytes) -> str:
     return binascii.b2a_base64(value, newline=False).decode()
-
-
-def _bytes_of(guid: str) -> bytes:
-    """A canonical objectGUID as directories write it: the first three parts turned round."""
-    raw = bytes.fromhex(guid.replace("-", ""))
-    return raw[3::-1] + raw[5:3:-1] + raw[7:5:-1] + raw[8:]
 
 
 def _of_value(value: bytes | None) -> str | None:

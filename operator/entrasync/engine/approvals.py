@@ -98,8 +98,9 @@ class Approvals:
 
     def spent_by(self, done: Iterable[PlannedChange]) -> dict[str, int]:
         """What changes, or parts of the links of one, count against the window."""
-        counting = (self._uncovered(each) for each in done if not self.covers(each))
-        return spent_by(counting, self._plan.stays)
+        if self._space.anything_covered():
+            done = (self._uncovered(each) for each in done if not self.covers(each))
+        return spent_by(done, self._plan.stays)
 
     def strike(self, done: Iterable[PlannedChange]) -> None:
         """Strikes off what was done: whole changes, or parts of the links of one."""

@@ -87,6 +87,8 @@ class PlannedChange:
         replaces: SourceAnchor of the deleted object of the same person that an addition follows.
         braked: reason of the brake that stops it.
         held: reason why it is not sent in this run.
+        members: numbers of the anchors of all members that the planned change adds and removes;
+            empty where nobody looked them up.
     """
 
     phase: Phase
@@ -104,6 +106,7 @@ class PlannedChange:
     replaces: str | None = None
     braked: str | None = None
     held: str | None = None
+    members: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
 
     def canonical(self) -> str:
         """One line that says exactly what this changes, the same every time."""

@@ -14,12 +14,8 @@ from entrasync.engine.scope import Places
 from entrasync.engine.selecting import KINDS
 from entrasync.engine.source import SourceKind, SourceObject
 from entrasync.entra.contracts import PropertyValue, SyncObjectType
-from entrasync.state.comparison import (
-    AnchorPage,
-    ComparisonSpace,
-    ContributorRow,
-    PendingRow,
-)
+from entrasync.state.anchor_pages import AnchorPage, ContributorRow
+from entrasync.state.comparison import ComparisonSpace, PendingRow
 from entrasync.state.rows import decode_properties, encode_properties, from_json, guid_text
 from entrasync.state.schema import Part
 
@@ -190,14 +186,14 @@ class Comparer:
         if references:
             stored.update(references)
         source = SourceObject(
-            guid=guid_text(row.guid),
+            guid=row.guid,
             dn=row.dn,
             parent_guid=None,
             stored=stored,
             known_kind=kind,
         )
         dn = self._places.dn_of(row.dn, row.parent)
-        return Contributor(source=source, dn=dn, domain=row.domain)
+        return Contributor(source, dn, row.domain)
 
     def _changes(
         self,
@@ -208,37 +204,40 @@ class Comparer:
         before: _Properties | None,
         references: _References,
     ) -> list[PendingRow]:
-        held = before or {}
-        object_type = _TYPES[kind]
         guid = next((row.guid for row in rows if row.gives_anchor), rows[0].guid)
-
-        def change(part: int, action: str, properties: _Properties) -> PendingRow:
-            previous = {key: held[key] for key in properties if key in held} if held else {}
-            return PendingRow(
-                anchor,
-                part,
-                action,
-                object_type,
-                guid,
-                encode_properties(properties),
-                encode_properties(previous) if previous else "{}",
-            )
-
-        found: list[PendingRow] = []
+        of_object = (_TYPES[kind], guid)
+        wanted, naming = flowed.properties, references.settled(flowed.references, before or {})
         if before is None:
-            found.append(change(_OBJECT, _ADD, flowed.properties))
+            found = [_pending(anchor, _OBJECT, _ADD, of_object, wanted, {})]
         else:
-            cleared = self._flows.targets_of(kind) - self._flows.reference_targets
-            differing = _differing(flowed.properties, held, cleared)
-            if differing:
-                found.append(change(_OBJECT, _UPDATE, differing))
-        naming = references.settled(flowed.references, held)
-        if before is not None:
-            cleared = self._flows.targets_of(kind) & self._flows.reference_targets
-            naming = _differing(naming, held, cleared)
+            targets, naming_targets = self._flows.targets_of(kind), self._flows.reference_targets
+            wanted = _differing(wanted, before, targets - naming_targets)
+            naming = _differing(naming, before, targets & naming_targets)
+            found = []
+            if wanted:
+                found.append(_pending(anchor, _OBJECT, _UPDATE, of_object, wanted, before))
         if naming:
-            found.append(change(_REFERENCES, _UPDATE, naming))
+            found.append(_pending(anchor, _REFERENCES, _UPDATE, of_object, naming, before or {}))
         return found
+
+
+def _pending(
+    anchor: int,
+    part: int,
+    action: str,
+    of_object: tuple[str, bytes],
+    properties: _Properties,
+    held: _Properties,
+) -> PendingRow:
+    previous = {key: held[key] for key in properties if key in held} if held else None
+    return PendingRow(
+        anchor,
+        part,
+        action,
+        *of_object,
+        encode_properties(properties),
+        encode_properties(previous) if previous else "{}",
+    )
 
 
 def _equals(flowed: Flowed, held: str, references: _References) -> bool:
@@ -278,10 +277,11 @@ class _References:
         self.unsettled: set[str] = set()
         self._values: dict[int, dict[str, list[str]]] = {}
         for row in rows:
-            if row.object not in page.references:
+            named = page.references.get(row.object)
+            if named is None:
                 continue
             values = self._values[row.object] = {}
-            for _, attribute, raw, anchor, settled in page.references[row.object]:
+            for _, attribute, raw, anchor, settled in named:
                 guid = guid_text(raw)
                 values.setdefault(attribute, []).append(guid)
                 if anchor is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -31,7 +32,7 @@ _MOST_VALUES: Final = {
     **dict.fromkeys(CERTIFICATES, MOST_CERTIFICATES),
     PROXY_ADDRESSES: MOST_ADDRESSES,
 }
-_INVALID_CHARACTERS: Final = frozenset('\\%&*+/=?{}|<>();:,[]"` \t\r\n')
+_NAME_CHARACTER: Final = r"""[^@\\%&*+/=?{}|<>();:,[\]"` \t\r\n]"""
 # without a look-up for each value
 _blake2b: Final = hashlib.blake2b
 _from_bytes: Final = int.from_bytes
@@ -91,7 +92,7 @@ def too_large(members: int, limit: int) -> Conflict | None:
 def refused(properties: Mapping[str, PropertyValue]) -> Conflict | None:
     """What the service would refuse about properties as they are wanted."""
     name = properties.get(USER_PRINCIPAL_NAME)
-    if isinstance(name, str) and not _is_valid(name):
+    if isinstance(name, str) and _VALID_NAME.fullmatch(name) is None:
         return Conflict(
             code=INVALID,
             message="its userPrincipalName has characters that are not allowed, or is no name of at"
@@ -109,16 +110,9 @@ def refused(properties: Mapping[str, PropertyValue]) -> Conflict | None:
     return None
 
 
-def _is_valid(name: str) -> bool:
-    local, separator, domain = name.rpartition("@")
-    return (
-        bool(local and separator and domain)
-        and "@" not in local
-        and len(local) <= LONGEST_NAME
-        and len(domain) <= LONGEST_DOMAIN
-        and _INVALID_CHARACTERS.isdisjoint(name)
-        and not local.endswith(".")
-    )
+_VALID_NAME: Final = re.compile(
+    rf"{_NAME_CHARACTER}{{1,{LONGEST_NAME}}}(?<!\.)@{_NAME_CHARACTER}{{1,{LONGEST_DOMAIN}}}"
+)
 
 
 def claims_of(properties: Mapping[str, PropertyValue]) -> dict[int, int]:
@@ -127,19 +121,19 @@ def claims_of(properties: Mapping[str, PropertyValue]) -> dict[int, int]:
     Names to sign in with and addresses are two spaces: a group may have an address that equals a
     user's name. A mail is an address.
     """
-    found: dict[int, int] = {}
+    found: dict[str, int] = {}
     mail = properties.get(MAIL)
     if isinstance(mail, str):
-        found[_number(_SMTP + mail.casefold())] = _MAIL
+        found[_SMTP + mail.casefold()] = _MAIL
     addresses = properties.get(PROXY_ADDRESSES)
     if isinstance(addresses, tuple):
         for address in addresses:
             if isinstance(address, str):
-                found[_number(address.casefold())] = _ADDRESS
+                found[address.casefold()] = _ADDRESS  # most have their mail among these
     name = properties.get(USER_PRINCIPAL_NAME)
     if isinstance(name, str):
-        found[_number(_NAME + name.casefold())] = _PRINCIPAL_NAME
-    return found
+        found[_NAME + name.casefold()] = _PRINCIPAL_NAME
+    return {_number(value): held for value, held in found.items()}
 
 
 def _number(value: str) -> int:

@@ -15,6 +15,8 @@ from entrasync.directory.session import DirectorySession
 from entrasync.engine.approvals import Approvals
 from entrasync.engine.brake_checks import BrakeRules
 from entrasync.engine.braking import (
+    Blocked,
+    Verdict,
     blocked_message,
     blocked_plan,
     check_shrinking,
@@ -22,12 +24,14 @@ from entrasync.engine.braking import (
     refused_takeovers,
     remember_size,
 )
+from entrasync.engine.collecting import seldom_collected
 from entrasync.engine.drift import drift_counts, not_accepted
 from entrasync.engine.effort import effort_of, pacing_of, plan_summary
 from entrasync.engine.evaluate import EvaluationRules, EvaluationTotals, evaluate, selection_of
 from entrasync.engine.evidence import gather_evidence
 from entrasync.engine.failures import hold_back
 from entrasync.engine.forecasts import forecast
+from entrasync.engine.foreign import EngineWatch
 from entrasync.engine.importing import forget_cookies, source_empty
 from entrasync.engine.inputs import CycleInputs, CycleParts
 from entrasync.engine.matching import MatchFeatures
@@ -65,21 +69,33 @@ def run_cycle(
     Raises:
         EntrasyncError: it could not be run, or was stopped before a plan was there.
     """
-    return _Cycle(inputs, parts, outcome or CycleOutcome()).run()
+    with seldom_collected():
+        return Cycle(inputs, parts, outcome or CycleOutcome()).run()
 
 
-class _Cycle:
+class Cycle:
+    """One cycle; `run_cycle` says what of.
+
+    Args:
+        inputs: what to do.
+        parts: what to do it with.
+        outcome: filled as the cycle goes.
+    """
+
     def __init__(self, inputs: CycleInputs, parts: CycleParts, outcome: CycleOutcome) -> None:
         self._inputs = inputs
         self._parts = parts
         self._store = parts.store
         self._outcome = outcome
         self._watch = Stopwatch(parts.monotonic, outcome.timings)
+        self._engines = EngineWatch(inputs, parts, outcome)
         self._tenant = TenantReader(inputs, parts, outcome)
         self._shrank: BlockedError | None = None
 
     def run(self) -> CycleOutcome:
+        """Runs it."""
         self._store.bind(self._inputs.tenant_id)
+        self._engines.require_alone()
         with ExitStack() as stack:
             with self._watch.stage("import"):
                 self._tenant.read()
@@ -101,12 +117,37 @@ class _Cycle:
         scope = _scope_digest(found, self._inputs)
         approvals = Approvals(self._store, self._parts.clock())
         exports = self._may_go_on(plan, totals, approvals, scope)
+        return self._carry_out(plan, approvals, exports=exports, size=(scope, totals.in_scope))
+
+    def _carry_out(
+        self,
+        plan: Plan,
+        approvals: Approvals,
+        *,
+        exports: bool,
+        size: tuple[str, int] | None = None,
+    ) -> CycleOutcome:
+        """Exports a plan if it may be, and tells how it ended.
+
+        Args:
+            plan: what to send.
+            approvals: what was let through.
+            exports: whether it may be sent.
+            size: digest and size of the scope, to be remembered; `None` where none was read.
+        """
         self._parts.planned(plan)
-        sender = Sender(self._inputs, self._parts, self._outcome, self._tenant.max_links)
+        sender = Sender(
+            self._inputs,
+            self._parts,
+            self._outcome,
+            max_links=self._tenant.max_links,
+            engines=self._engines,
+        )
         if exports:
             with self._watch.stage("export"):
                 tally = sender.send(plan, approvals)
-            remember_size(self._store, scope, totals.in_scope)
+            if size is not None:
+                remember_size(self._store, *size)
             if self._outcome.outcome != "Blocked" or tally.cancelled:
                 conclude(self._outcome, tally, self._store)
         else:
@@ -245,23 +286,8 @@ class _Cycle:
         self, plan: Plan, totals: EvaluationTotals, approvals: Approvals, scope: str
     ) -> bool:
         """Whether to export: not with Preview, not over a limit nobody let through."""
-        inputs, outcome = self._inputs, self._outcome
-        verdict = judge(
-            self._store,
-            approvals,
-            BrakeRules(
-                limits=inputs.limits,
-                since=self._parts.clock() - inputs.window,
-                matching=inputs.matching,
-                tenant_threshold=self._tenant.deletion_threshold(deletes=plan.deletes),
-                on_blocked=inputs.on_blocked,
-                offered=inputs.approved,
-                applies=self._applies,
-            ),
-        )
-        self._tell_plan(plan)
-        if self._applies and verdict.approved:
-            outcome.approval_used = verdict.approved[0]
+        inputs = self._inputs
+        verdict = self._judge(plan, approvals)
         blocked = verdict.blocked
         try:
             check_shrinking(
@@ -278,14 +304,39 @@ class _Cycle:
             self._shrank = error
             blocked = None if blocked is None else replace(blocked, rest_goes_on=False)
         if blocked is not None:
-            outcome.outcome, outcome.reason = "Blocked", blocked.brakes[0].reason
-            outcome.message = blocked_message(blocked)
-            outcome.blocked_plan = blocked_plan(blocked)
+            self._tell_blocked(blocked)
         exports = self._applies and verdict.exports and self._shrank is None
         if exports and verdict.lets_through:
             # a run that is killed half-way goes on without asking again
             remember_size(self._store, scope, totals.in_scope)
         return exports
+
+    def _judge(self, plan: Plan, approvals: Approvals) -> Verdict:
+        """What the brakes say of a plan, which is told."""
+        inputs = self._inputs
+        verdict = judge(
+            self._store,
+            approvals,
+            BrakeRules(
+                limits=inputs.limits,
+                since=self._parts.clock() - inputs.window,
+                matching=inputs.matching,
+                tenant_threshold=self._tenant.deletion_threshold(deletes=plan.deletes),
+                on_blocked=inputs.on_blocked,
+                offered=inputs.approved,
+                applies=self._applies,
+            ),
+        )
+        self._tell_plan(plan)
+        if self._applies and verdict.approved:
+            self._outcome.approval_used = verdict.approved[0]
+        return verdict
+
+    def _tell_blocked(self, blocked: Blocked) -> None:
+        outcome = self._outcome
+        outcome.outcome, outcome.reason = "Blocked", blocked.brakes[0].reason
+        outcome.message = blocked_message(blocked)
+        outcome.blocked_plan = blocked_plan(blocked)
 
     # --- the end ---------------------------------------------------------------------------
 

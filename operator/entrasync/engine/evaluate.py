@@ -36,6 +36,7 @@ __all__ = [
     "EvaluationTotals",
     "Withheld",
     "evaluate",
+    "forget_evaluation",
     "selection_of",
 ]
 
@@ -142,6 +143,12 @@ def evaluate(
         return nothing.totals
 
 
+def forget_evaluation(store: Store) -> None:
+    """Makes the next evaluation look at everything there is."""
+    for fact in (META_SELECTION, META_FLOWS):
+        store.put(fact, None)
+
+
 class _Evaluation:
     def __init__(
         self, store: Store, rules: EvaluationRules, progress: Callable[[int, int | None], None]
@@ -246,7 +253,7 @@ class _Evaluation:
         )
         selector.join(everything=self._selects_all)
         if self._selects_all:
-            members = count_primary_members(selector.primary_groups, parts.takes_part)
+            members = count_primary_members(selector.primary_groups.members, parts.takes_part)
             self._store.put(META_PRIMARY, str(members))
             unresolved = parts.unresolved_principals()
             if unresolved:

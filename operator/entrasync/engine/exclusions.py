@@ -5,10 +5,10 @@ A rule looks at one object; the first that holds names the reason in reports.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
-from entrasync.engine.source import SECURITY_GROUP, SourceKind, SourceObject
+from entrasync.engine.source import SECURITY_GROUP, SourceKind, SourceObject, StoredValue
 
 _NEVER_SYNCED_RECIPIENTS: Final = 0x21C07000
 """Bits of msExchRecipientTypeDetails: system, arbitration, discovery mailboxes and the like."""
@@ -124,46 +124,56 @@ _RULES: Final = {
 }
 
 
-_UNUSUAL: Final = frozenset({"adminDescription", "isCriticalSystemObject"})
-"""Attributes that few users and groups have."""
 _UNUSUAL_RECIPIENTS: Final = _NEVER_SYNCED_RECIPIENTS | _ROLE_GROUP | _LINKED_MAILBOX
 _UNUSUAL_NAMES: Final = ("AAD_", "CAS_", "MSOL_", "SUPPORT_", "SystemMailbox{")
 _NUMBERS: Final = {SourceKind.USER: "userAccountControl", SourceKind.GROUP: "groupType"}
 
 
-def _is_usual(source: SourceObject) -> bool:
+def is_usual(kind: SourceKind, dn: str, values: Mapping[str, list[StoredValue]]) -> bool:
     """Whether a few looks tell that no rule holds, as of most users and security groups.
 
     Whoever it is not sure of is looked at rule by rule.
+
+    Args:
+        kind: what the object is.
+        dn: as last told.
+        values: its attributes as the state keeps them.
     """
-    values = source.stored
-    name_of_number = _NUMBERS.get(source.kind)
-    if values is None or name_of_number is None or not values.keys().isdisjoint(_UNUSUAL):
-        return False
-    if "CNF:" in source.dn:
+    if "CNF:" in dn or "adminDescription" in values or "isCriticalSystemObject" in values:
         return False
     try:
-        account, number = values["sAMAccountName"][0], values[name_of_number][0]
+        account, number = values["sAMAccountName"][0], values[_NUMBERS[kind]][0]
         if not isinstance(account, str) or not isinstance(number, str):
             return False
         digits = int(number)
     except (LookupError, ValueError):
         return False
-    if source.kind is SourceKind.GROUP and (not digits & SECURITY_GROUP or digits & _BUILT_IN):
+    if kind is SourceKind.GROUP and (not digits & SECURITY_GROUP or digits & _BUILT_IN):
         return False
     account = account.strip()
     if not account or account.startswith(_UNUSUAL_NAMES):
         return False
-    if "msExchRecipientTypeDetails" in values and _recipient(source) & _UNUSUAL_RECIPIENTS:
+    for name in values.get("name", ()):
+        if "CNF:" in name:
+            return False
+    mailbox = "msExchRecipientTypeDetails" in values or "mailNickname" in values
+    return not mailbox or _is_usual_mailbox(values)
+
+
+def _is_usual_mailbox(values: Mapping[str, list[StoredValue]]) -> bool:
+    for name in values.get("mailNickname", ()):
+        if not isinstance(name, str) or name.strip().startswith(_UNUSUAL_NAMES):
+            return False
+    try:
+        (recipient,) = values.get("msExchRecipientTypeDetails", ("0",))
+        return isinstance(recipient, str) and not int(recipient) & _UNUSUAL_RECIPIENTS
+    except ValueError:
         return False
-    if "mailNickname" in values and (source.text("mailNickname") or "").startswith(_UNUSUAL_NAMES):
-        return False
-    return "name" not in values or "CNF:" not in (source.text("name") or "")
 
 
 def excluded_by(source: SourceObject) -> str | None:
     """Name of the first rule that leaves this object out, `None` when it takes part."""
-    if _is_usual(source):
+    if source.stored is not None and is_usual(source.kind, source.dn, source.stored):
         return None
     rules = _RULES.get(source.kind, ())
     return next((name for name, holds in rules if holds(source)), None)

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from entrasync.engine.changes import Phase, PlannedChange
 from entrasync.engine.delivery import Delivered, Delivery, Exporter, Traffic
 from entrasync.engine.flights import Flight, flights_of
+from entrasync.engine.latency import ExportLatency
 from entrasync.engine.letting_go import LettingGo
 from entrasync.engine.memberships import Memberships
 from entrasync.engine.recording import Covering, Recorder
@@ -74,6 +75,11 @@ class Export:
         self._recorder = Recorder(
             store, approvals, self._let_go, self.tally, now=now, pacer=traffic.pacer
         )
+
+    @property
+    def latency(self) -> ExportLatency:
+        """How long what was sent had waited."""
+        return self._recorder.latency
 
     def send(self, plan: Sendable, progress: Callable[[int, int], None]) -> ExportTally:
         """Sends all changes in their order, each step of a phase in batches of its own.

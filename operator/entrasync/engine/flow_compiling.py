@@ -142,8 +142,10 @@ class FlowTable:
             if value is not None:
                 properties[target] = value
         alone = (contributor,)
-        for flow in self._other:
-            flowed.add(flow, flow.value_of(alone, anchor_of))
+        for target, _, refers, value_of in self._other:
+            value = value_of(alone, anchor_of)
+            if value is not None:
+                (flowed.references if refers else properties)[target] = value
         return flowed
 
     def _of_attributes(self, attributes: Attributes, anchor_of: AnchorOf) -> Flowed:
@@ -151,20 +153,22 @@ class FlowTable:
         held = [name for name in self._conditions if _has(attributes, name)]
         properties = dict(self._constants)
         references: dict[str, PropertyValue] = {}
-        texts, plain = self._texts, self._plain
+        text_target, plain = self._texts.get, self._plain.get
         value: PropertyValue
         for name, values in attributes.items():
-            if name in texts and len(values) == 1:
+            text_flows_to = text_target(name)
+            if text_flows_to is not None and len(values) == 1:
                 # as `as_text` does, without a call
                 text = values[0]
                 if isinstance(text, str):
                     text = text.strip()
                     if text:
-                        properties[texts[name]] = text
+                        properties[text_flows_to] = text
                     continue
-            if name not in plain:
+            flow = plain(name)
+            if flow is None:
                 continue
-            target, convert, refer, when = plain[name]
+            target, convert, refer, when = flow
             if when is not None and when not in held:
                 continue
             if convert is None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from entrasync.engine.flow_values import Contributor, as_integer, as_text
@@ -15,12 +15,13 @@ from entrasync.entra.contracts import PropertyValue
 REVISION: Final = 1
 """Raised whenever a computation or a conversion gives other results than before."""
 
+_DAY: Final = 86_400
+"""Seconds."""
 _EPOCH: Final = 11_644_473_600
 """Seconds from 1601 to 1970."""
 _LAST: Final = 2_650_467_743_990_000_000
 """The end of the year 9999; what is later means never."""
-_BIG: Final = struct.Struct(">IHH")
-_LITTLE: Final = struct.Struct("<IHH")
+_TWO_DIGITS: Final = tuple(f"{number:02}" for number in range(60))
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -73,15 +74,24 @@ def password_changed(contributor: Contributor) -> str | None:
 
 def generalized_time(filetime: int) -> str:
     """100 ns ticks since 1601 as `20190801164342.0Z`."""
-    # three times as quick as datetime: it is done for every user
-    return time.strftime("%Y%m%d%H%M%S.0Z", time.gmtime(filetime // 10_000_000 - _EPOCH))
+    # it is done for every user, and most have a day in common
+    days, seconds = divmod(filetime // 10_000_000 - _EPOCH, _DAY)
+    minutes, second = divmod(seconds, 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{_day(days)}{_TWO_DIGITS[hour]}{_TWO_DIGITS[minute]}{_TWO_DIGITS[second]}.0Z"
+
+
+@lru_cache(maxsize=4096)
+def _day(number: int) -> str:
+    """The date that is so many days after 1970 began."""
+    return time.strftime("%Y%m%d", time.gmtime(number * _DAY))
 
 
 def object_identifier(contributor: Contributor) -> bytes:
     """The objectGUID in the directory's order of bytes."""
-    # what uuid.UUID(...).bytes_le gives, three times as quick: it is done for every user
-    raw = bytes.fromhex(contributor.source.guid.replace("-", ""))
-    return _LITTLE.pack(*_BIG.unpack_from(raw)) + raw[8:]
+    # what uuid.UUID(...).bytes_le gives, many times as quick: it is done for every user
+    raw = contributor.source.guid_bytes
+    return raw[3::-1] + raw[5:3:-1] + raw[7:5:-1] + raw[8:]
 
 
 COMPUTATIONS: Final = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from entrasync.directory.dirsync import REPLICATION_RIGHT
@@ -155,6 +155,7 @@ def import_changes(
     cookie: bytes,
     progress: Callable[[int], None],
     elsewhere: Elsewhere = lambda _: None,
+    note: Callable[[Sequence[str]], Mapping[str, str]] = lambda _: {},
 ) -> int:
     """Applies what changed since the cookie; gives the number of entries that came.
 
@@ -167,6 +168,8 @@ def import_changes(
         cookie: where to go on from.
         progress: told the entries so far.
         elsewhere: finds an object in another directory of the sync, to which it may have moved.
+        note: given the objectGUIDs of what is in sight and was itself told as changed; gives
+            further facts to remember with the cookie.
 
     Raises:
         CookieRejectedError: only a full read helps; what was known is kept.
@@ -178,11 +181,20 @@ def import_changes(
         progress(len(entries))
         if len(entries) > MOST_ENTRIES:
             raise too_many(reading.resource)
-    resolver = ChangeResolver(reader, store.sources, reading, elsewhere)
+    resolved = ChangeResolver(reader, store.sources, reading, elsewhere).resolve(entries)
     store.sources.merge(
         reading.number,
-        resolver.resolve(entries),
-        {key_of(META_COOKIE, reading.name): base64.b64encode(cookie).decode()},
+        resolved,
+        {
+            key_of(META_COOKIE, reading.name): base64.b64encode(cookie).decode(),
+            **note(_told(entries, resolved)),
+        },
         describe=describe,
     )
     return len(entries)
+
+
+def _told(entries: Sequence[SourceEntry], resolved: Sequence[SourceEntry]) -> list[str]:
+    """Who was told as changed, of what is merged: not who was read again, nor what is elsewhere."""
+    told = {entry.guid for entry in entries}
+    return list(dict.fromkeys(entry.guid for entry in resolved if entry.guid in told))

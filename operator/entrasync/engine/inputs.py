@@ -16,8 +16,10 @@ from entrasync.api.choices import (
     OnRemoval,
     OrphanPolicy,
     Takeover,
+    TenantTakeover,
 )
 from entrasync.api.directory_sync import PinnedScope, SyncMode
+from entrasync.api.entra_tenant import LastExport
 from entrasync.api.sync_run import RunScope
 from entrasync.directory.session import DirectorySession
 from entrasync.directory.writer import AnchorWriter
@@ -30,7 +32,7 @@ from entrasync.engine.plan import Plan
 from entrasync.engine.selection import SelectionRules
 from entrasync.engine.source import SourceKind
 from entrasync.entra.contracts import CompanyConfiguration, ReadBackPage, SyncVersion
-from entrasync.entra.graph import SyncSettings
+from entrasync.entra.graph import LastSync, SyncSettings
 from entrasync.entra.pacing import Pacer
 from entrasync.state.store import Store
 
@@ -130,6 +132,10 @@ class CycleInputs:
         orphans: what becomes of synced objects that are not ours.
         drift: what becomes of values that somebody else changed.
         approved: digests of braked changes a person let through.
+        takeover: whether a tenant may be synced that another engine synced until now.
+        last_export: what the tenant's status remembers of the last export from here.
+        ends: whether the sync is being deleted together with what it owns: the last cycle of it,
+            which reads no directory.
     """
 
     run: str
@@ -155,6 +161,9 @@ class CycleInputs:
     orphans: OrphanPolicy
     drift: DriftPolicy
     approved: tuple[str, ...]
+    takeover: TenantTakeover = TenantTakeover.REFUSE
+    last_export: LastExport | None = None
+    ends: bool = False
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -173,6 +182,8 @@ class CycleParts:
         waiting: told the seconds still to wait for the quota, about once a second.
         accounts: what the tenant holds beside synced objects, `None` where that cannot be read.
         planned: told the plan once the brakes have judged it, before anything is exported.
+        last_sync: when the tenant was synced last, by whatever engine; `None` where that cannot be
+            read.
         open_writer: opens the directory of a source to write anchors, by its name in the sync;
             `None` where nothing is ever written.
     """
@@ -188,4 +199,5 @@ class CycleParts:
     waiting: Callable[[float], None] = lambda _: None
     accounts: MicrosoftGraph | None = None
     planned: Callable[[Plan], None] = lambda _: None
+    last_sync: Callable[[], LastSync | None] = lambda: None
     open_writer: Callable[[str], AbstractContextManager[AnchorWriter]] | None = None

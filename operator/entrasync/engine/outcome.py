@@ -15,8 +15,8 @@ from entrasync.api.directory_sync import (
     OwnedObjects,
     PinnedScope,
 )
-from entrasync.api.entra_tenant import Company
-from entrasync.api.result import DirectoryFacts
+from entrasync.api.entra_tenant import Company, LastExport
+from entrasync.api.result import ChangeLatency, DirectoryFacts
 from entrasync.api.sync_run import (
     Changes,
     ObjectError,
@@ -54,6 +54,8 @@ class CycleOutcome:
         warnings: objects that the service took with a reservation.
         warning_count: all of them.
         pacing: how the run kept within the tenant's quota; `None` when it ended before a plan.
+        latency: how long changes of the directory took to be confirmed; `None` for none measured.
+        last_export: the export of this cycle; `None` where nothing was exported.
         objects: what is owned now.
         orphans: synced objects of the tenant that are not ours.
         scopes: containers and groups of the scope.
@@ -83,6 +85,8 @@ class CycleOutcome:
     warnings: list[ObjectError] = field(default_factory=list)
     warning_count: int = 0
     pacing: Pacing | None = None
+    latency: ChangeLatency | None = None
+    last_export: LastExport | None = None
     objects: OwnedObjects | None = None
     orphans: OrphanCounts | None = None
     scopes: tuple[PinnedScope, ...] = ()

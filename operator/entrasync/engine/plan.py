@@ -70,6 +70,10 @@ _PHASES: Final = PhaseNumbers(
     references=Phase.REFERENCES,
     links=Phase.LINKS,
 )
+# without a call for each change
+_PHASE_OF: Final = {int(each): each for each in Phase}
+_ACTION_OF: Final = {each.value: each for each in Action}
+_TYPE_OF: Final = {each.value: each for each in SyncObjectType}
 _VALUES_AT_ONCE: Final = 10_000
 _ALWAYS: Final = frozenset(map(str, (Action.ADD, Action.DELETE)))
 """What does something even without properties or links."""
@@ -191,10 +195,10 @@ def change_of(row: PlanRow) -> PlannedChange:
     """A row of the plan as a change."""
     deletes = row.action == Action.DELETE
     return PlannedChange(
-        phase=Phase(row.phase),
-        action=Action(row.action),
+        phase=_PHASE_OF[row.phase],
+        action=_ACTION_OF[row.action],
         message=SyncObject(
-            object_type=SyncObjectType(row.type),
+            object_type=_TYPE_OF[row.type],
             operation=SyncOperation.DELETE if deletes else SyncOperation.SET,
             source_anchor=row.anchor,
             properties=row.properties,
@@ -212,6 +216,7 @@ def change_of(row: PlanRow) -> PlannedChange:
         replaces=row.replaces,
         braked=row.braked,
         held=row.held,
+        members=row.members,
     )
 
 

@@ -6,11 +6,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import structlog
 
-from entrasync.api.directory_sync import PinnedScope
+from entrasync.api.directory_sync import PinnedScope, SyncMode
 from entrasync.api.sync_run import RunScope, SourceRead
 from entrasync.directory.deltas import FULL_COMPARISON
 from entrasync.directory.errors import CookieRejectedError
@@ -34,6 +35,7 @@ from entrasync.engine.facts import (
 )
 from entrasync.engine.importing import full_read_due, import_changes, import_full, usable_cookie
 from entrasync.engine.inputs import CycleInputs, CycleParts, SourceInputs
+from entrasync.engine.latency import note_changes
 from entrasync.engine.outcome import CycleOutcome
 from entrasync.engine.scope import Scope
 from entrasync.engine.scoping_groups import read_groups_within
@@ -197,7 +199,15 @@ class _SourcesReader:
         if cookie is not None:
             try:
                 read = import_changes(
-                    session, store, reading, cookie, progress, self._others_than(reading.name)
+                    session,
+                    store,
+                    reading,
+                    cookie,
+                    progress,
+                    self._others_than(reading.name),
+                    partial(note_changes, session, store, reading.name, now)
+                    if self._inputs.mode is SyncMode.APPLY
+                    else lambda _: {},
                 )
             except CookieRejectedError as error:
                 log.warning("delta_not_possible", reason=error.reason, message=error.message)

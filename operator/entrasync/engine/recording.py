@@ -12,6 +12,7 @@ from entrasync.engine.changes import Action, PlannedChange
 from entrasync.engine.delivery import Delivered
 from entrasync.engine.failures import remember
 from entrasync.engine.flights import Flight
+from entrasync.engine.latency import ExportLatency
 from entrasync.engine.letting_go import LettingGo
 from entrasync.engine.tally import ExportTally, object_error
 from entrasync.entra.batches import references
@@ -66,6 +67,7 @@ class Recorder:
 
     Attributes:
         last_round: whether what is refused now is refused for this run.
+        latency: told what is confirmed.
     """
 
     def __init__(
@@ -89,8 +91,10 @@ class Recorder:
         self._struck: list[Taken] = []
         self._again: list[Flight] = []
         self._again_references = 0
+        self._known: set[int] = set()
         self._any_failure = bool(store.checkpoints.failure_counts())
         self.last_round = True
+        self.latency = ExportLatency(store, now)
 
     def again(self) -> list[Flight]:
         """What was refused for the moment, to be sent once more."""
@@ -106,11 +110,13 @@ class Recorder:
         self._set.clear()
         self._struck.clear()
         with self._checkpoints.results():
+            self._known = self._taken_before(under_way[each.source_anchor] for each in delivered[0])
             for message, result in zip(*delivered, strict=True):
                 flight = under_way[message.source_anchor]
                 change = flight.part_of(message)
                 if result.success:
-                    again = self._is_known(change)
+                    # its references follow in a message of their own
+                    again = change.part is Part.REFERENCES and change.number in self._known
                     self._record(flight, change)
                     taken.append(_Answer(change=change, result=result, again=again))
                 elif change.temporary:
@@ -145,7 +151,9 @@ class Recorder:
         if change.action is Action.DELETE:
             cloud.record_deleted(change.number)
         elif change.action is Action.LINKS:
-            numbers = self._store.database.anchor_numbers(link.anchor for link in message.links)
+            numbers = change.members or self._store.database.anchor_numbers(
+                link.anchor for link in message.links
+            )
             links = [(numbers[link.anchor], link.add) for link in message.links]
             cloud.record_links(
                 change.number,
@@ -164,11 +172,11 @@ class Recorder:
                 )
         self._let_go.note(change)
 
-    def _is_known(self, change: PlannedChange) -> bool:
-        """Whether an object counted already: its references follow in a message of their own."""
-        return change.part is Part.REFERENCES and self._checkpoints.was_taken(
-            change.number, Part.OBJECT
-        )
+    def _taken_before(self, flights: Iterable[Flight]) -> set[int]:
+        """Objects that counted already, of those whose references are told of here."""
+        changes = (flight.change for flight in flights)
+        naming = [each.number for each in changes if each.part is Part.REFERENCES]
+        return self._checkpoints.taken_objects(naming) if naming else set()
 
     def _end(self, flight: Flight, change: PlannedChange) -> None:
         """Ends a flight with the last answer to it."""
@@ -177,7 +185,10 @@ class Recorder:
             return
         if flight.goes_again:
             self._again.append(flight)
-        elif self._any_failure and not flight.failed and not change.temporary:
+            return
+        if not flight.failed and not change.temporary:
+            self.latency.confirmed(change.guid)
+        if self._any_failure and not flight.failed and not change.temporary:
             self._checkpoints.forget_failure(change.number, change.part)
 
     # --- what was refused ------------------------------------------------------------------

@@ -19,17 +19,19 @@ from entrasync.state.store import Store
 
 
 class Evidence(StrEnum):
-    """What reading an object again by its GUID told."""
+    """What reading an object again by its GUID told, or that nobody wants any of them any more."""
 
     DELETED = "Deleted"
     OUT_OF_SCOPE = "OutOfScope"
     MOVED = "Moved"
+    SYNC_DELETED = "SyncDeleted"
     UNKNOWN = "Unknown"
 
 
 REMOVING: Final[Mapping[Evidence, str]] = {
     Evidence.DELETED: "deleted in the directory",
     Evidence.OUT_OF_SCOPE: "left the scope",
+    Evidence.SYNC_DELETED: "its DirectorySync is deleted",
 }
 """Evidence that something is gone, in words."""
 WHY_ORPHAN: Final = "nobody wants it, and it is not owned"

@@ -5,24 +5,23 @@ What changed is looked at, or everything where the rules did; `parts` then holds
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 import structlog
 
 from entrasync.api.choices import AnchorSource, JoinBy
-from entrasync.engine.anchors import computed_anchor
-from entrasync.engine.exclusions import WITHOUT_ACCOUNT
+from entrasync.engine.anchors import CONSISTENCY_GUID, anchor_of_guid, computed_anchor
+from entrasync.engine.exclusions import WITHOUT_ACCOUNT, is_usual
 from entrasync.engine.inputs import AnchorRules
 from entrasync.engine.joins import join, join_key
-from entrasync.engine.primary_groups import primary_group_sid
+from entrasync.engine.primary_groups import PrimaryGroups
 from entrasync.engine.scope import Places
 from entrasync.engine.selection import Selection
 from entrasync.engine.source import SourceKind, SourceObject
 from entrasync.state.clusters import ClusterSpace
 from entrasync.state.parts import ObjectRow, PartChange, PartSpace
-from entrasync.state.rows import from_json, guid_text
+from entrasync.state.rows import from_json
 from entrasync.state.schema import Kind
 
 log = structlog.get_logger()
@@ -73,7 +72,17 @@ class Selector:
         self._anchors = anchors
         self._join_users = join_users
         self._ranks = ranks
-        self.primary_groups: Counter[bytes] = Counter()
+        self.primary_groups = PrimaryGroups()
+        self._usual = frozenset(
+            kind
+            for kind in (SourceKind.USER, SourceKind.GROUP)
+            if selection.adds_nothing(kind)
+            and (
+                kind is SourceKind.GROUP
+                or (anchors.source is not AnchorSource.ATTRIBUTE and join_users is JoinBy.NONE)
+            )
+        )
+        """Kinds of which most objects are decided about by a few looks."""
 
     def select(self, *, everything: bool, remember: bool, progress: Callable[[int], None]) -> int:
         """Looks at objects and writes their parts; gives how many were looked at.
@@ -84,10 +93,11 @@ class Selector:
             progress: told how many were looked at.
         """
         done = 0
-        for page in self._space.pages(everything=everything):
-            self._select_page(page, everything=everything, remember=remember)
-            done += len(page)
-            progress(done)
+        with self._space.selecting(everything=everything):
+            for page in self._space.pages(everything=everything):
+                self._select_page(page, everything=everything, remember=remember)
+                done += len(page)
+                progress(done)
         if everything:
             self._space.write([], self._space.vanished(), (), remember=remember)
         return done
@@ -96,15 +106,16 @@ class Selector:
         changes: list[PartChange] = []
         gone: list[int] = []
         regroup: list[int] = []
+        rank_of, holds, decide = self._ranks.get, self._places.holds, self._decide
         for row in page:
-            if row.source is not None and self._ranks.get(row.source) is None:
+            if row.source is not None and rank_of(row.source) is None:
                 continue
             kind = _KINDS.get(row.kind)
-            if kind is None or row.kind is None or not self._places.holds(row.object, row.parent):
+            if kind is None or row.kind is None or not holds(row.object, row.parent):
                 if row.part_kind is not None:
                     gone.append(row.object)
                 continue
-            decision = self._decide(row, kind)
+            decision = decide(row, kind)
             known = row.part_kind is not None
             if (
                 not known
@@ -119,24 +130,26 @@ class Selector:
         self._space.write(changes, gone, regroup, remember=remember)
 
     def _decide(self, row: ObjectRow, kind: SourceKind) -> _Decision:
+        stored = from_json(row.attributes)
         source = SourceObject(
-            guid=guid_text(row.guid),
-            dn=row.dn,
-            parent_guid=None,
-            stored=from_json(row.attributes),
-            known_kind=kind,
+            guid=row.guid, dn=row.dn, parent_guid=None, stored=stored, known_kind=kind
         )
+        if (
+            kind in self._usual
+            and CONSISTENCY_GUID not in stored
+            and is_usual(kind, row.dn, stored)
+        ):
+            self.primary_groups.add(source)
+            return _Decision(None, anchor_of_guid(row.guid), None)
         rule = self._selection.left_out_by(source)
         if rule == WITHOUT_ACCOUNT:
             return _Decision(rule, None, join_key(source, self._join_users))
         if rule is not None:
             return _Decision(rule, None, None)
         computed = computed_anchor(source, self._anchors.source, self._anchors.attribute)
+        self.primary_groups.add(source)
         if kind is not SourceKind.USER:
             return _Decision(None, computed, None)
-        primary = primary_group_sid(source)
-        if primary is not None:
-            self.primary_groups[primary] += 1
         return _Decision(None, computed, join_key(source, self._join_users))
 
     def join(self, *, everything: bool) -> None:

@@ -163,6 +163,13 @@ class Selection:
             return FILTERED
         return excluded
 
+    def adds_nothing(self, kind: SourceKind) -> bool:
+        """Whether nothing but the default exclusions leaves out objects of a kind."""
+        rules = self.rules.kinds.get(kind)
+        if rules is None or not rules.enabled:
+            return True
+        return kind not in self.scoping and rules.where is None
+
     def is_certain(self, kind: SourceKind, rule: str) -> bool:
         """Whether being left out by a rule is beyond doubt.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from entrasync.engine.approvals import Approvals
 from entrasync.engine.effort import pacing_of
 from entrasync.engine.exporting import Export, ExportTally, Traffic
+from entrasync.engine.foreign import EngineWatch
 from entrasync.engine.inputs import CycleInputs, CycleParts
 from entrasync.engine.letting_go import META_TEMPORARY
 from entrasync.engine.memberships import Memberships
@@ -29,11 +30,19 @@ class Sender:
         parts: what it does it with.
         outcome: told what became of it, also when that ends early.
         max_links: most links of one request.
+        engines: sees to it that nobody else writes.
     """
 
     def __init__(
-        self, inputs: CycleInputs, parts: CycleParts, outcome: CycleOutcome, max_links: int
+        self,
+        inputs: CycleInputs,
+        parts: CycleParts,
+        outcome: CycleOutcome,
+        *,
+        max_links: int,
+        engines: EngineWatch,
     ) -> None:
+        self._engines = engines
         self._inputs = inputs
         self._parts = parts
         self._store = parts.store
@@ -44,13 +53,17 @@ class Sender:
         """Sends a plan, without what is held.
 
         Raises:
+            BlockedError: somebody else has written since the run began; nothing was sent.
             TransientError: a call failed; what it may have done is read back by the next run.
         """
+        if plan.total or self._store.get(META_TEMPORARY) is not None:
+            self._engines.begin()
         export, traffic = self._begin(approvals)
         try:
-            export.send(plan, lambda done, total: self._parts.progress("Export", done, total))
+            export.send(plan, self._progress)
         finally:
             self._tell(export.tally, traffic)
+            self._outcome.latency = export.latency.finish()
             take_failures(self._outcome, self._store)
         self._confirm(export.tally)
         return export.tally
@@ -59,6 +72,7 @@ class Sender:
         """Gives back what a killed run took from objects for a moment, though nothing is sent."""
         if self._store.get(META_TEMPORARY) is None:
             return
+        self._engines.begin()
         export, traffic = self._begin(approvals)
         try:
             export.restore()
@@ -66,6 +80,10 @@ class Sender:
             self._tell(export.tally, traffic)
             self._outcome.changes = NO_CHANGES
         self._confirm(export.tally)
+
+    def _progress(self, done: int, total: int) -> None:
+        self._engines.beat()
+        self._parts.progress("Export", done, total)
 
     def _begin(self, approvals: Approvals) -> tuple[Export, Traffic]:
         parts = self._parts
@@ -101,4 +119,5 @@ class Sender:
             return
         self._parts.progress("Confirm", 0, 1)
         self._parts.client.finalize_export(tally.successful + tally.error_count, tally.successful)
+        self._engines.end()
         self._parts.progress("Confirm", 1, 1)

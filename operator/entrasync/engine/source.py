@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
+from entrasync.state.rows import guid_bytes, guid_text
+
 DECIDING_ATTRIBUTES: Final = (
     "adminDescription",
     "displayName",
@@ -65,7 +67,7 @@ class SourceObject:
     """All that is known of one object of the source.
 
     Args:
-        guid: objectGUID, canonical lower case.
+        guid: objectGUID, canonical lower case, or as the state keeps it.
         dn: DN as last told; stale below a renamed container, see `scope.Places`.
         parent_guid: objectGUID of the container, `None` at the root.
         attributes: raw values by name; cleared attributes are absent.
@@ -74,25 +76,24 @@ class SourceObject:
         known_kind: what it is, where that was found out before.
 
     Attributes:
-        guid: as given.
         dn: as given.
         parent_guid: as given.
         stored: as given.
     """
 
-    __slots__ = ("_attributes", "_kind", "dn", "guid", "parent_guid", "stored", "values")
+    __slots__ = ("_attributes", "_guid", "_kind", "dn", "parent_guid", "stored", "values")
 
     def __init__(
         self,
         *,
-        guid: str,
+        guid: str | bytes,
         dn: str,
         parent_guid: str | None,
         attributes: Mapping[str, tuple[bytes, ...]] | None = None,
         stored: Mapping[str, list[StoredValue]] | None = None,
         known_kind: SourceKind | None = None,
     ) -> None:
-        self.guid = guid
+        self._guid = guid
         self.dn = dn
         self.parent_guid = parent_guid
         self.stored = stored
@@ -101,6 +102,16 @@ class SourceObject:
         )
         self._attributes = attributes
         self._kind = known_kind
+
+    @property
+    def guid(self) -> str:
+        """Its objectGUID, canonical lower case."""
+        return self._guid if isinstance(self._guid, str) else guid_text(self._guid)
+
+    @property
+    def guid_bytes(self) -> bytes:
+        """Its objectGUID as the state keeps it."""
+        return self._guid if isinstance(self._guid, bytes) else guid_bytes(self._guid)
 
     @property
     def attributes(self) -> Mapping[str, tuple[bytes, ...]]:

@@ -178,6 +178,10 @@ class ApprovalSpace:
         ).fetchone()
         return int(count)
 
+    def anything_covered(self) -> bool:
+        """Whether anything was let through, planned or not."""
+        return any_row(self._connection, "covered") or any_row(self._connection, "covered_links")
+
     def covered(self, fingerprint: bytes) -> bool:
         """Whether a change was let through."""
         return bool(
@@ -203,11 +207,13 @@ class ApprovalSpace:
         Until the run ends they still count as let through.
         """
         with self._database.transaction():
-            self._connection.executemany(
-                "DELETE FROM approved WHERE fingerprint = ?", ((each,) for each in fingerprints)
-            )
-            self._connection.executemany(
-                "DELETE FROM approved_links WHERE owner = ?"
-                " AND member = (SELECT id FROM anchors WHERE anchor = ?)",
-                links,
-            )
+            if any_row(self._connection, "approved"):
+                self._connection.executemany(
+                    "DELETE FROM approved WHERE fingerprint = ?", ((each,) for each in fingerprints)
+                )
+            if any_row(self._connection, "approved_links"):
+                self._connection.executemany(
+                    "DELETE FROM approved_links WHERE owner = ?"
+                    " AND member = (SELECT id FROM anchors WHERE anchor = ?)",
+                    links,
+                )

@@ -155,6 +155,17 @@ class Checkpoints:
         ).fetchone()
         return row is not None
 
+    def taken_objects(self, anchors: Iterable[int]) -> set[int]:
+        """Of some objects, by number, those whose own change was sent in this run and taken."""
+        rows = self._connection.execute(
+            "SELECT plan.anchor FROM json_each(?) AS each CROSS JOIN plan"
+            " ON plan.anchor = each.value AND plan.part = 0 AND plan.temporary IS NULL"
+            " AND plan.held IS NULL AND NOT EXISTS (SELECT 1 FROM pending"
+            " WHERE pending.anchor = plan.anchor AND pending.part = 0)",
+            (json.dumps(list(anchors)),),
+        )
+        return {anchor for (anchor,) in rows}
+
     def absent_members(self, owner: int) -> frozenset[str]:
         """SourceAnchors of the members to be added to a group that the tenant does not hold."""
         rows = self._connection.execute(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from entrasync.state.database import Database, drop_index
+from entrasync.state.inserting import insert_all
 
 _VALUES: Final = 200
 """Contested values looked at at a time."""
@@ -48,9 +49,9 @@ class ClaimSpace:
             execute(f"CREATE TEMP TABLE IF NOT EXISTS {table} ({columns})")
             execute(f"DELETE FROM temp.{table}")  # noqa: S608  - tables of ours
 
-    def note(self, rows: Iterable[tuple[int, int, int]]) -> None:
+    def note(self, rows: Sequence[tuple[int, int, int]]) -> None:
         """Notes (value, anchor, property) of a full comparison; they count once `settle` ran."""
-        self._connection.executemany("INSERT INTO temp.claims_new VALUES (?, ?, ?)", rows)
+        insert_all(self._connection, "temp.claims_new", rows)
 
     def change(
         self, added: Sequence[tuple[int, int, int]], removed: Sequence[tuple[int, int]]

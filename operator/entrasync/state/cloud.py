@@ -166,7 +166,7 @@ class CloudSpace:
             self._connection.executemany(
                 "INSERT OR IGNORE INTO changed_anchors SELECT anchor FROM cloud_objects"
                 " WHERE anchor = ? AND identifier <> ?",
-                [(row[0], row[3]) for row in rows],
+                [(row[0], row[3]) for row in rows if row[0] in known],
             )
             self._connection.executemany(
                 "INSERT INTO cloud_objects (anchor, type, guid, identifier, owned, properties)"
@@ -177,7 +177,21 @@ class CloudSpace:
             )
             self._connection.executemany(
                 "INSERT OR IGNORE INTO pins VALUES (?, ?)",
-                [(each.guid, each.anchor) for each in page if each.guid is not None],
+                [
+                    (each.guid, each.anchor)
+                    for each in page
+                    if each.guid is not None and each.anchor not in known
+                ],
+            )
+            # most of these are pinned; by anchors that is found out side by side
+            self._connection.executemany(
+                "INSERT OR IGNORE INTO pins SELECT ?1, ?2 WHERE NOT EXISTS"
+                " (SELECT 1 FROM pins WHERE anchor = ?2 AND guid = ?1)",
+                [
+                    (each.guid, each.anchor)
+                    for each in page
+                    if each.guid is not None and each.anchor in known
+                ],
             )
 
     def record_deleted(self, anchor: int) -> None:

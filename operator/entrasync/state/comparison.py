@@ -3,50 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from entrasync.state.anchor_pages import AnchorPage, AnchorPages
 from entrasync.state.claims import ClaimSpace
 from entrasync.state.database import Database, drop_index
+from entrasync.state.inserting import insert_all
 from entrasync.state.marks import Marks
-from entrasync.state.schema import MEMBER, Kind
 
-PAGE: Final = 1000
-"""Anchors compared at a time."""
-
-
-class ContributorRow(NamedTuple):
-    """An object of a source that belongs to an anchor."""
-
-    anchor: int
-    object: int
-    kind: int
-    withheld: str | None
-    gives_anchor: int
-    rank: int | None
-    domain: str
-    parent: int | None
-    dn: str
-    attributes: str
-    guid: bytes
-
-
-class ReferenceRow(NamedTuple):
-    """Another object that an object names; `settled` when the cloud holds it or will."""
-
-    owner: int
-    attribute: str
-    guid: bytes
-    anchor: str | None
-    settled: int
-
-
-class CloudRow(NamedTuple):
-    """What the tenant holds under an anchor."""
-
-    anchor: int
-    properties: str
-    cloud_managed: int
+_PENDING: Final = "pending (anchor, part, action, type, guid, properties, previous)"
 
 
 class PendingRow(NamedTuple):
@@ -59,27 +24,6 @@ class PendingRow(NamedTuple):
     guid: bytes
     properties: str
     previous: str
-
-
-@dataclass(slots=True, kw_only=True)
-class AnchorPage:
-    """Everything that comparing some anchors needs, rows by number.
-
-    Attributes:
-        anchors: in order.
-        contributors: by anchor, in order of their sources.
-        references: by object.
-        cloud: by anchor.
-        sizes: members of groups as their sources have them, by anchor.
-        claims: values claimed so far and the property of each, by anchor.
-    """
-
-    anchors: list[int]
-    contributors: dict[int, list[ContributorRow]]
-    references: dict[int, list[ReferenceRow]]
-    cloud: dict[int, CloudRow]
-    sizes: dict[int, int]
-    claims: dict[int, dict[int, int]]
 
 
 class ComparisonSpace:
@@ -153,79 +97,14 @@ class ComparisonSpace:
 
     def pages(self, *, everything: bool) -> Iterator[AnchorPage]:
         """What must be compared: all anchors of parts, or those of this round."""
-        execute = self._connection.execute
-        query = (
-            "SELECT DISTINCT anchor FROM parts WHERE anchor > ? ORDER BY anchor LIMIT ?"
-            if everything
-            else "SELECT anchor FROM temp.round WHERE anchor > ? ORDER BY anchor LIMIT ?"
-        )
-        last = -1
-        while rows := execute(query, (last, PAGE)).fetchall():
-            last = rows[-1][0]
-            execute("DELETE FROM temp.anchor_page")
-            self._connection.executemany("INSERT INTO temp.anchor_page VALUES (?)", rows)
-            yield self._page([row[0] for row in rows], everything=everything)
-
-    def _page(self, anchors: list[int], *, everything: bool) -> AnchorPage:
-        execute = self._connection.execute
-        page = AnchorPage(
-            anchors=anchors, contributors={}, references={}, cloud={}, sizes={}, claims={}
-        )
-        for row in map(
-            ContributorRow._make,
-            execute(
-                "SELECT x.anchor, p.object, p.kind, p.withheld, p.computed IS p.anchor, s.rank,"
-                " s.domain, o.parent, o.dn, o.attributes, g.guid"
-                " FROM temp.anchor_page x CROSS JOIN parts p ON p.anchor = x.anchor"
-                " CROSS JOIN source_objects o ON o.id = p.object"
-                " CROSS JOIN guids g ON g.id = p.object CROSS JOIN sources s ON s.id = o.source"
-                " ORDER BY x.anchor"
-            ),
-        ):
-            page.contributors.setdefault(row.anchor, []).append(row)
-        for reference in map(
-            ReferenceRow._make,
-            execute(
-                "SELECT r.owner, n.name, g.guid, a.anchor, t.withheld IS NULL AND ("  # noqa: S608  - a query of ours
-                f" t.kind NOT IN {self._kept} AND t.anchor NOT IN (SELECT anchor FROM conflicts)"
-                " AND t.anchor NOT IN (SELECT anchor FROM temp.resting)"
-                " OR EXISTS (SELECT 1 FROM cloud_objects c WHERE c.anchor = t.anchor))"
-                " FROM temp.anchor_page x CROSS JOIN parts p ON p.anchor = x.anchor"
-                f" CROSS JOIN source_references r ON r.owner = p.object AND r.attribute > {MEMBER}"
-                " CROSS JOIN reference_attributes n ON n.id = r.attribute"
-                " CROSS JOIN guids g ON g.id = r.target"
-                " LEFT JOIN parts t ON t.object = r.target LEFT JOIN anchors a ON a.id = t.anchor"
-            ),
-        ):
-            page.references.setdefault(reference.owner, []).append(reference)
-        page.cloud = {
-            row[0]: CloudRow._make(row)
-            for row in execute(
-                "SELECT c.anchor, c.properties, c.cloud_managed"
-                " FROM temp.anchor_page x CROSS JOIN cloud_objects c ON c.anchor = x.anchor"
-            )
-        }
-        page.sizes = dict(
-            execute(
-                "SELECT x.anchor, COUNT(*) FROM temp.anchor_page x"  # noqa: S608  - as above
-                " CROSS JOIN parts p ON p.anchor = x.anchor"
-                f" CROSS JOIN source_references r ON r.owner = p.object AND r.attribute = {MEMBER}"
-                f" WHERE p.kind = {Kind.GROUP:d} GROUP BY x.anchor"
-            )
-        )
-        if not everything:
-            for anchor, value, held in execute(
-                "SELECT c.anchor, c.value, c.property"
-                " FROM temp.anchor_page x CROSS JOIN claims c ON c.anchor = x.anchor"
-            ):
-                page.claims.setdefault(anchor, {})[value] = held
-        return page
+        pages = AnchorPages(self._connection, self._kept)
+        return pages.all() if everything else pages.of_round()
 
     # --- what follows from a page ----------------------------------------------------------
 
     def write(
         self,
-        pending: Iterable[PendingRow],
+        pending: Sequence[PendingRow],
         conflicts: Iterable[tuple[int, str, str]],
         codes: Sequence[str],
         *,
@@ -247,11 +126,7 @@ class ComparisonSpace:
                 "DELETE FROM conflicts WHERE anchor IN (SELECT anchor FROM temp.anchor_page)"  # noqa: S608  - words of ours
                 f" AND code NOT IN ({_listed(codes)})"
             )
-        executemany(
-            "INSERT INTO pending (anchor, part, action, type, guid, properties, previous)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            pending,
-        )
+        insert_all(self._connection, _PENDING, pending)
         executemany("INSERT OR REPLACE INTO conflicts VALUES (?, ?, ?)", conflicts)
 
     # --- rounds ---------------------------------------------------------------------------------

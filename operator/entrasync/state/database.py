@@ -27,8 +27,11 @@ from entrasync.state.volume import require_locking
 
 __all__ = ["FILE_NAME", "LOCK_NAME", "Database", "drop_index"]
 
-CACHE_KIB: Final = 64 * 1024
-"""Pages kept in memory; the rest of what a run needs is read again from the file."""
+CACHE_KIB: Final = 112 * 1024
+"""Pages kept in memory; the rest of what a run needs is read again from the file.
+
+Room for the indexes of a million objects that are looked up in no order: GUIDs, anchors, pins.
+"""
 _TOGETHER: Final = 10_000
 """Names looked up at a time."""
 

@@ -133,3 +133,17 @@ class EvaluationSpace:
             self._connection.execute(
                 "UPDATE candidates SET evidence = ? WHERE anchor = ?", (evidence, number)
             )
+
+    def want_nothing(self, evidence: str) -> None:
+        """Makes everything owned a candidate, and nothing else pending than its removal.
+
+        Args:
+            evidence: why nobody wants any of it; a value of `Evidence`.
+        """
+        with self.database.transaction():
+            for table in ("candidates", "pending", "pending_links"):
+                self._connection.execute(f"DELETE FROM {table}")  # noqa: S608  - names of ours
+            self._connection.execute(
+                "INSERT INTO candidates SELECT anchor, ? FROM cloud_objects WHERE owned",
+                (evidence,),
+            )

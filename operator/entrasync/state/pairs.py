@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from entrasync.state.database import Database
+from entrasync.state.plan_rows import any_row
 from entrasync.state.schema import MEMBER, Kind
 
 _OWNERS: Final = 200
@@ -52,7 +53,8 @@ class PairSpace:
         """
         execute = self._connection.execute
         execute("DELETE FROM pending_links")
-        foreign = execute("SELECT 1 FROM foreign_principals LIMIT 1").fetchone() is not None
+        foreign = any_row(self._connection, "foreign_principals")
+        first = not any(any_row(self._connection, table) for table in ("cloud_objects", *_HELD))
         last, done = -1, 0
         while True:
             rows = execute(
@@ -70,17 +72,22 @@ class PairSpace:
                 f"FROM temp.owners x CROSS JOIN parts o ON o.anchor = x.anchor"
                 f" CROSS JOIN source_references r ON r.owner = o.object AND r.attribute = {MEMBER}"
             )
-            self._want(f"{links} CROSS JOIN parts p ON p.object = r.target", "x.anchor")
+            origins = [f"{links} CROSS JOIN parts p ON p.object = r.target"]
             if foreign:
-                self._want(
+                origins.append(
                     f"{links} CROSS JOIN foreign_principals f ON f.id = r.target"
                     " CROSS JOIN source_objects s ON s.sid = f.sid"
-                    " CROSS JOIN parts p ON p.object = s.id",
-                    "x.anchor",
+                    " CROSS JOIN parts p ON p.object = s.id"
                 )
-            self._add("temp.wanted w")
-            for table in _HELD:
-                self._remove(f"temp.owners x CROSS JOIN {table} l ON l.owner = x.anchor")
+            if first:
+                for origin in origins:
+                    self._add_new(origin)
+            else:
+                for origin in origins:
+                    self._want(origin, "x.anchor")
+                self._add("temp.wanted w")
+                for table in _HELD:
+                    self._remove(f"temp.owners x CROSS JOIN {table} l ON l.owner = x.anchor")
             progress(done)
 
     def compare_changed(self) -> None:
@@ -135,6 +142,14 @@ class PairSpace:
             f" THEN {self._regular} ELSE {_KEPT:d} END {origin} WHERE p.anchor IS NOT NULL"
             " ON CONFLICT (owner, member) DO UPDATE SET sure = excluded.sure"
             " WHERE excluded.sure > sure"
+        )
+
+    def _add_new(self, origin: str) -> None:
+        """Adds what is wanted in a tenant that holds nothing: there is nothing to compare."""
+        self._connection.execute(
+            "INSERT OR IGNORE INTO pending_links"
+            f" SELECT x.anchor, p.anchor, 1 {origin} WHERE p.anchor IS NOT NULL"
+            f" AND p.withheld IS NULL AND o.withheld IS NULL AND {self._regular}"
         )
 
     def _add(self, origin: str) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
-from entrasync.state.database import Database
+from entrasync.state.database import Database, drop_index
+from entrasync.state.inserting import insert_all
 from entrasync.state.schema import Kind
 
 PAGE: Final = 2000
@@ -30,6 +32,13 @@ _ALL_OBJECTS: Final = (
     f"SELECT {_COLUMNS} FROM source_objects o CROSS JOIN guids g ON g.id = o.id {_JOINS}"  # noqa: S608  - a query of ours
     f" WHERE o.id > ? AND o.kind IN {_SYNCED} ORDER BY o.id LIMIT ?"
 )
+_NEW_OBJECTS: Final = (
+    "SELECT g.id, o.source, o.parent, o.kind, o.dn, o.attributes, g.guid, NULL, NULL, NULL, NULL,"  # noqa: S608  - as above
+    " pa.anchor FROM source_objects o CROSS JOIN guids g ON g.id = o.id"
+    f" LEFT JOIN anchors pa ON pa.id = {PIN}"
+    f" WHERE o.id > ? AND o.kind IN {_SYNCED} ORDER BY o.id LIMIT ?"
+)
+_INDEXES: Final = ("parts_anchor", "parts_computed", "parts_rule")
 _CHANGED_OBJECTS: Final = (
     f"SELECT {_COLUMNS} FROM changed_objects x CROSS JOIN guids g ON g.id = x.object"  # noqa: S608  - as above
     f" LEFT JOIN source_objects o ON o.id = g.id {_JOINS}"
@@ -86,6 +95,7 @@ class PartSpace:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._connection = database.connection
+        self._first = False
 
     # --- what there is ---------------------------------------------------------------------
 
@@ -146,6 +156,7 @@ class PartSpace:
             ("former", "object INTEGER PRIMARY KEY, anchor INTEGER, withheld TEXT"),
             ("regroup", "object INTEGER PRIMARY KEY"),
             ("page", "object INTEGER PRIMARY KEY"),
+            ("first_parts", "object INTEGER, kind INTEGER, rule TEXT, computed TEXT"),
         ):
             self._connection.execute(f"CREATE TEMP TABLE IF NOT EXISTS {table} ({columns})")
             self._connection.execute(f"DELETE FROM temp.{table}")  # noqa: S608  - tables of ours
@@ -159,9 +170,25 @@ class PartSpace:
             ") SELECT id FROM below"
         )
 
+    @contextmanager
+    def selecting(self, *, everything: bool) -> Iterator[None]:
+        """While pages are read and written; what is written may be there only at the end.
+
+        The very first parts are put into the state together: their anchors lie in no order, and
+        one after the other they would have to be looked for all over the file, the more the larger
+        it is.
+        """
+        parts = self._connection.execute("SELECT EXISTS (SELECT 1 FROM parts)").fetchone()[0]
+        self._first = everything and not parts
+        yield
+        if self._first:
+            self._first = False
+            self._write_first()
+
     def pages(self, *, everything: bool) -> Iterator[list[ObjectRow]]:
         """Objects to be looked at: all users, groups and contacts, or what changed."""
         query = _ALL_OBJECTS if everything else _CHANGED_OBJECTS
+        query = _NEW_OBJECTS if self._first else query
         last = -1
         while rows := self._connection.execute(query, (last, PAGE)).fetchall():
             yield list(map(ObjectRow._make, rows))
@@ -205,18 +232,22 @@ class PartSpace:
                 f"DELETE FROM {table} WHERE object = ?",  # noqa: S608  - tables of ours
                 [(each,) for each in gone],
             )
-        executemany(
-            "INSERT OR IGNORE INTO anchors (anchor) VALUES (?)",
-            [(each.computed,) for each in changes if each.computed is not None],
-        )
-        executemany(
-            "INSERT INTO parts (object, kind, rule, computed, anchor)"
-            " SELECT ?1, ?2, ?3, a.id, a.id FROM (SELECT 1) LEFT JOIN anchors a ON a.anchor = ?4"
-            " WHERE true ON CONFLICT (object) DO UPDATE SET kind = excluded.kind,"
-            " rule = excluded.rule, computed = excluded.computed, anchor = excluded.anchor,"
-            " withheld = NULL, message = NULL",
-            [(each.object, each.kind, each.rule, each.computed) for each in changes],
-        )
+        rows = [(each.object, each.kind, each.rule, each.computed) for each in changes]
+        if self._first:
+            insert_all(self._connection, "temp.first_parts", rows)
+        else:
+            executemany(
+                "INSERT OR IGNORE INTO anchors (anchor) VALUES (?)",
+                [(each.computed,) for each in changes if each.computed is not None],
+            )
+            executemany(
+                "INSERT INTO parts (object, kind, rule, computed, anchor) SELECT ?1, ?2, ?3, a.id,"
+                " a.id FROM (SELECT 1) LEFT JOIN anchors a ON a.anchor = ?4"
+                " WHERE true ON CONFLICT (object) DO UPDATE SET kind = excluded.kind,"
+                " rule = excluded.rule, computed = excluded.computed, anchor = excluded.anchor,"
+                " withheld = NULL, message = NULL",
+                rows,
+            )
         executemany(
             "DELETE FROM join_keys WHERE object = ?",
             [(each.object,) for each in changes if each.known],
@@ -226,6 +257,34 @@ class PartSpace:
             [(each.key, each.object) for each in changes if each.key is not None],
         )
         executemany("INSERT OR IGNORE INTO temp.regroup VALUES (?)", [(each,) for each in regroup])
+
+    def _write_first(self) -> None:
+        execute = self._connection.execute
+        indexes = [drop_index(self._connection, name) for name in _INDEXES]
+        (last,) = execute("SELECT COALESCE(MAX(id), 0) FROM anchors").fetchone()
+        new = execute(
+            "INSERT OR IGNORE INTO anchors (anchor) SELECT computed FROM temp.first_parts"
+            " WHERE computed IS NOT NULL ORDER BY rowid"
+        ).rowcount
+        (wanted,) = execute("SELECT COUNT(computed) FROM temp.first_parts").fetchone()
+        if new == wanted:
+            # each is new, so they were numbered one after the other and need not be looked for
+            numbered = (
+                f"SELECT *, IIF(computed IS NULL, NULL, {last:d} + COUNT(computed)"  # noqa: S608  - a number
+                " OVER (ORDER BY rowid)) AS anchor FROM temp.first_parts"
+            )
+        else:
+            numbered = (
+                "SELECT f.*, a.id AS anchor FROM temp.first_parts f"
+                " LEFT JOIN anchors a ON a.anchor = f.computed ORDER BY f.rowid"
+            )
+        execute(
+            "INSERT INTO parts (object, kind, rule, computed, anchor)"  # noqa: S608  - as above
+            f" SELECT object, kind, rule, anchor, anchor FROM ({numbered})"
+        )
+        execute("DELETE FROM temp.first_parts")
+        for index in indexes:
+            execute(index)
 
     def _remember(self, known: Sequence[tuple[int]]) -> None:
         """Keeps what was before, and marks whoever it was shared with."""

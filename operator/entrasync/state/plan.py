@@ -65,10 +65,18 @@ class PlanSpace:
     # --- reading ---------------------------------------------------------------------------
 
     def rows(self) -> Iterator[PlanRow]:
-        """All of it in order; what is braked comes first."""
-        for where in ("plan.braked IS NOT NULL", "plan.braked IS NULL"):
-            for page in self._pages(RowReader(self._connection, where)):
-                yield from page
+        """All of it in order, objects of one step by their names; what is braked comes first.
+
+        To people a plan is the same whatever order objects were read in.
+        """
+        self._connection.execute("DELETE FROM told")
+        self._connection.execute(
+            "INSERT INTO told (position) SELECT plan.position FROM plan"
+            " CROSS JOIN anchors ON anchors.id = plan.anchor ORDER BY plan.braked IS NULL,"
+            " plan.phase, plan.step, plan.action <> 'add', anchors.anchor, plan.part"
+        )
+        for page in self._pages(RowReader(self._connection, listed=True)):
+            yield from page
 
     def stays(self, anchor: str) -> bool:
         """Whether the tenant holds an object that the plan does not delete."""

@@ -58,6 +58,7 @@ CREATE TEMP TABLE IF NOT EXISTS leaving (value TEXT NOT NULL, anchor INTEGER NOT
 CREATE TEMP TABLE IF NOT EXISTS recreated (
     anchor INTEGER PRIMARY KEY, predecessor INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS temp.recreated_predecessor ON recreated (predecessor);
+CREATE TEMP TABLE IF NOT EXISTS told (place INTEGER PRIMARY KEY, position INTEGER NOT NULL);
 CREATE TEMP TABLE IF NOT EXISTS covered (fingerprint BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TEMP TABLE IF NOT EXISTS covered_links (
     owner INTEGER NOT NULL, member INTEGER NOT NULL, PRIMARY KEY (owner, member)) WITHOUT ROWID;
@@ -74,6 +75,7 @@ class PlanRow(NamedTuple):
         previous: what these values replace.
         why: by property, and of the whole under an empty key.
         links: members to add and remove.
+        members: numbers of their anchors.
         replaces: SourceAnchor of the deleted object that an addition follows.
     """
 
@@ -96,6 +98,7 @@ class PlanRow(NamedTuple):
     held: str | None
     links: tuple[LinkChange, ...]
     replaces: str | None
+    members: Mapping[str, int]
 
 
 def any_row(connection: sqlite3.Connection, table: str) -> bool:
@@ -130,6 +133,8 @@ Columns = tuple[Any, ...]
 """A row of `RowReader`: SQLite gives no types."""
 Pairs = dict[int, list[tuple[str, bool]]]
 """SourceAnchors of members and whether they are added, by the number of their group."""
+Members = dict[int, dict[str, int]]
+"""Numbers of the anchors of members, likewise."""
 _REMOVALS_FIRST: Final = itemgetter(1, 0)
 _LINKS: Final = int(Part.LINKS)
 
@@ -141,40 +146,52 @@ class RowReader:
         connection: to the state.
         where: further condition on rows of `plan`, in SQL of this package.
         links: further condition on `links` of a group, as above.
+        listed: whether they come as `told` lists them, and have their places there as positions.
     """
 
-    def __init__(self, connection: sqlite3.Connection, where: str = "1", links: str = "1") -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        where: str = "1",
+        links: str = "1",
+        *,
+        listed: bool = False,
+    ) -> None:
         self._connection = connection
+        place = "told.place" if listed else "plan.position"
+        origin = "told CROSS JOIN plan ON plan.position = told.position" if listed else "plan"
         self._rows = (
-            "SELECT plan.position, plan.anchor, anchors.anchor, plan.part, plan.action, plan.type,"  # noqa: S608  - fragments of ours
+            f"SELECT {place}, plan.anchor, anchors.anchor, plan.part, plan.action, plan.type,"  # noqa: S608  - fragments of ours
             " plan.phase, plan.step, plan.temporary, COALESCE(pending.guid, cloud_objects.guid),"
             " pending.properties, pending.previous, pending.why, plan.fingerprint, plan.outcome,"
             " plan.braked, plan.held, plan.links, former.anchor,"
             f" {left_out(connection, 'plan.anchor')}"
-            " FROM plan JOIN anchors ON anchors.id = plan.anchor"
+            f" FROM {origin} JOIN anchors ON anchors.id = plan.anchor"
             " LEFT JOIN pending ON pending.anchor = plan.anchor AND pending.part = plan.part"
             " LEFT JOIN cloud_objects ON cloud_objects.anchor = plan.anchor"
             " LEFT JOIN recreated ON recreated.anchor = plan.anchor AND plan.action = 'add'"
             " LEFT JOIN anchors AS former ON former.id = recreated.predecessor"
-            f" WHERE plan.position > ? AND ({where}) ORDER BY plan.position LIMIT ?"
+            f" WHERE {place} > ? AND ({where}) ORDER BY {place} LIMIT ?"
         )
         self._links = (
-            "SELECT links.owner, anchors.anchor, links.adds FROM pending_links AS links"  # noqa: S608  - as above
-            " JOIN anchors ON anchors.id = links.member"
+            "SELECT links.owner, anchors.anchor, links.adds, links.member"  # noqa: S608  - as above
+            " FROM pending_links AS links JOIN anchors ON anchors.id = links.member"
             " WHERE links.owner IN (SELECT value FROM json_each(?))"
             f" AND {planned_link(connection)} AND ({links})"
         )
 
     def page(self, after: int, size: int) -> list[PlanRow]:
         """Rows behind a position; fewer than asked for where groups have many links."""
-        rows, pairs = self._page(self._rows, 17, after, size)
+        rows, pairs, members = self._page(self._rows, 17, after, size)
         links: dict[int, tuple[LinkChange, ...]] = {}
         for owner, found in pairs.items():
             found.sort(key=_REMOVALS_FIRST)
             links[owner] = tuple(starmap(LinkChange, found))
-        return [_row(row, links) for row in rows]
+        return [_row(row, links, members) for row in rows]
 
-    def _page(self, query: str, counted: int, after: int, size: int) -> tuple[list[Columns], Pairs]:
+    def _page(
+        self, query: str, counted: int, after: int, size: int
+    ) -> tuple[list[Columns], Pairs, Members]:
         """Rows of a page, and links of its groups; the number is the column of how many."""
         rows: list[Columns] = []
         count = 0
@@ -183,17 +200,21 @@ class RowReader:
             if rows and count > MOST_LINKS:
                 break
             rows.append(row)
-        return rows, self._pairs_of([row[1] for row in rows if row[3] == _LINKS])
+        return rows, *self._pairs_of([row[1] for row in rows if row[3] == _LINKS])
 
-    def _pairs_of(self, owners: list[int]) -> Pairs:
-        found: Pairs = {owner: [] for owner in owners}
+    def _pairs_of(self, owners: list[int]) -> tuple[Pairs, Members]:
+        pairs: Pairs = {owner: [] for owner in owners}
+        members: Members = {owner: {} for owner in owners}
         if owners:
-            for owner, member, adds in self._connection.execute(self._links, (json.dumps(owners),)):
-                found[owner].append((member, adds != 0))
-        return found
+            for owner, anchor, adds, number in self._connection.execute(
+                self._links, (json.dumps(owners),)
+            ):
+                pairs[owner].append((anchor, adds != 0))
+                members[owner][anchor] = number
+        return pairs, members
 
 
-def _row(row: Columns, links: Mapping[int, tuple[LinkChange, ...]]) -> PlanRow:
+def _row(row: Columns, links: Mapping[int, tuple[LinkChange, ...]], members: Members) -> PlanRow:
     properties = {} if row[10] in _EMPTY else effective(row[10], row[19])
     previous = {} if row[11] in _EMPTY else decode_properties(row[11])
     if row[8] is not None:
@@ -220,4 +241,5 @@ def _row(row: Columns, links: Mapping[int, tuple[LinkChange, ...]]) -> PlanRow:
         held=row[16],
         links=links[row[1]] if row[3] == _LINKS else (),
         replaces=row[18],
+        members=members[row[1]] if row[3] == _LINKS else {},
     )

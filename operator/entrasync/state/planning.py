@@ -232,8 +232,10 @@ class PlanFilling:
             " LEFT JOIN releases ON releases.anchor = named.anchor AND named.part = 0"
             " LEFT JOIN temporaries ON temporaries.anchor = named.anchor AND named.temporary"
             " LEFT JOIN cloud_objects ON cloud_objects.anchor = named.anchor"
-            " AND named.action = 'delete') AS w CROSS JOIN anchors ON anchors.id = w.anchor"
-            " ORDER BY w.phase, w.step, w.action <> 'add', anchors.anchor, w.part",
+            " AND named.action = 'delete') AS w"
+            # by number, which is the order in which all of it lies in the state: one after the
+            # other, what a request is about would be looked for all over the file
+            " ORDER BY w.phase, w.step, w.action <> 'add', w.anchor, w.part",
         )
         self._connection.execute(index)
 

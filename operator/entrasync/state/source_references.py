@@ -35,6 +35,10 @@ _LISTED: Final = 128
 """GUIDs in one row of `told_lists`, side by side: a row for each would take most of the time."""
 _GUID: Final = f"substr(guids, {GUID_BYTES} * places.n + 1, {GUID_BYTES})"
 _EACH: Final = f"told_lists CROSS JOIN places ON {GUID_BYTES} * places.n < length(guids)"
+_TELL_PAIRS: Final = (
+    "INSERT OR IGNORE INTO told_pairs SELECT owner, attribute, id"  # noqa: S608  - expressions of ours
+    f" FROM {_EACH} CROSS JOIN guids ON guid = {_GUID}"
+)
 _OF_TOLD: Final = "owner IN (SELECT id FROM told_objects)"
 _OF_ONE: Final = "owner = ? AND attribute = ?"
 
@@ -85,19 +89,16 @@ class References:
         execute = self._connection.execute
         execute("DELETE FROM told_lists")
         execute("DELETE FROM told_pairs")
-        self._connection.executemany(
-            "INSERT INTO told_lists VALUES (?, ?, ?)",
-            (
-                (owner, attribute, packed)
-                for owner, attribute, guids in rows
-                for packed in _packed(guids)
-            ),
-        )
-        execute(f"INSERT OR IGNORE INTO guids (guid) SELECT {_GUID} FROM {_EACH}")  # noqa: S608  - expressions of ours
-        execute(
-            "INSERT OR IGNORE INTO told_pairs SELECT owner, attribute, id"  # noqa: S608  - as above
-            f" FROM {_EACH} CROSS JOIN guids ON guid = {_GUID}"
-        )
+        lists: list[tuple[int, int, bytes]] = []
+        told = 0
+        for owner, attribute, guids in rows:
+            told += len(guids)
+            lists += [(owner, attribute, packed) for packed in _packed(guids)]
+        self._connection.executemany("INSERT INTO told_lists VALUES (?, ?, ?)", lists)
+        if execute(_TELL_PAIRS).rowcount < told:
+            # somebody is named who was not known, or twice; looking for all would take long
+            execute(f"INSERT OR IGNORE INTO guids (guid) SELECT {_GUID} FROM {_EACH}")  # noqa: S608  - expressions of ours
+            execute(_TELL_PAIRS)
 
     def add_told(self) -> None:
         """Writes what is told and was not known."""

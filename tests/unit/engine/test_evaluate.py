@@ -18,7 +18,7 @@ from entrasync.engine.inputs import AnchorRules
 from entrasync.engine.scope import Scope
 from entrasync.engine.selection import KindRules, SelectionRules
 from entrasync.engine.source import SourceKind
-from entrasync.state import comparison
+from entrasync.state import anchor_pages
 from entrasync.state.schema import Kind
 from tests.unit.engine.world import (
     ROOT,
@@ -281,7 +281,7 @@ class TestReferences:
     def test_one_to_what_stays_frozen_waits_whoever_is_compared_first(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(comparison, "PAGE", 1)
+        monkeypatch.setattr(anchor_pages, "PAGE", 1)
         first, second = sorted((ANN, BOB), key=anchor_of)
         world.user(first, mail="v@x.test")
         world.user(second, mail="v@x.test")

@@ -124,7 +124,8 @@ def test_only_what_is_proven_gone_is_deleted_and_nothing_else_happens_to_a_candi
     with scratch.state() as state:
         write(state, writes, ANCHORS[2:])
         made = scratch.made()
-    gone = {a for a, told in evidence.items() if told in {Evidence.DELETED, Evidence.OUT_OF_SCOPE}}
+    proofs = {Evidence.DELETED, Evidence.OUT_OF_SCOPE, Evidence.SYNC_DELETED}
+    gone = {anchor for anchor, told in evidence.items() if told in proofs}
     touched = {
         each.message.source_anchor: each.action
         for each in made.changes

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from entrasync.api.choices import JoinBy
+from entrasync.api.directory_sync import SyncMode
 from entrasync.api.sync_run import RunScope
 from entrasync.directory.errors import CookieRejectedError
 from entrasync.directory.model import ChangePage, Container, RootInfo, SourceEntry
@@ -19,6 +21,7 @@ from entrasync.directory.schema import SchemaAttribute
 from entrasync.engine.containers import ScopeSpec
 from entrasync.engine.flows import flow_set
 from entrasync.engine.inputs import AnchorRules, SourceInputs
+from entrasync.engine.latency import META_WAITING
 from entrasync.engine.outcome import CycleOutcome
 from entrasync.engine.reading import DAILY_READ, FoundSources, digest, read_sources
 from entrasync.engine.selection import KindRules, SelectionRules
@@ -106,6 +109,9 @@ class Session:
         self.reads.append(base_dn)
         yield from [each for each in self.entries.values() if each.dn.endswith(base_dn)]
 
+    def change_times(self, guids: Iterable[str]) -> dict[str, dt.datetime]:
+        return dict.fromkeys(guids, NOW)
+
     def current_cookie(self) -> bytes:
         return b"c1"
 
@@ -127,6 +133,7 @@ class Rig:
         self.names = ["a", "b"]
         self.selection = SelectionRules(resource="DirectorySync/x")
         self.now = NOW
+        self.mode = SyncMode.APPLY
         self.outcome = CycleOutcome()
         self.progress: list[tuple[str, int, int | None]] = []
         self.where: dict[str, tuple[str, ...]] = {}
@@ -151,6 +158,7 @@ class Rig:
             ),
             sync_resource="DirectorySync/x",
             scope=scope,
+            mode=self.mode,
             remembered=(),
             selection=self.selection,
             anchors=AnchorRules(),
@@ -212,6 +220,18 @@ def test_each_source_goes_on_from_its_own_cookie(rig: Rig) -> None:
     assert after.scope == RunScope.DELTA
     assert after.source is not None
     assert (after.source.read, after.source.method) == (1, "DirSync")
+
+
+def test_when_changes_were_made_is_noted_by_runs_that_export(rig: Rig) -> None:
+    rig.read()
+    assert rig.store.get(META_WAITING) is None
+    rig.a.changed = [rig.a.add("new", "DC=a")]
+    rig.mode = SyncMode.PREVIEW
+    rig.read()
+    assert rig.store.get(META_WAITING) is None
+    rig.mode = SyncMode.APPLY
+    rig.read()
+    assert json.loads(rig.store.get(META_WAITING) or "{}") == {guid("new"): int(NOW.timestamp())}
 
 
 def test_a_full_run_reads_everything(rig: Rig) -> None:

@@ -115,6 +115,16 @@ class TestPlanned:
         assert not notes.was_taken(b.number, Part.OBJECT, "add")
         assert not notes.was_taken(b.number, Part.REFERENCES)
 
+    def test_it_is_told_which_of_several_were_taken(self, store: Store) -> None:
+        changes = plan(store, [added(each, mail=each) for each in "abc"]).changes
+        numbers = {each.message.source_anchor: each.number for each in changes}
+        notes = store.checkpoints
+        for taken in "ac":
+            notes.strike(numbers[taken], Part.OBJECT, {"mail": taken}, whole=True)
+
+        assert notes.taken_objects(numbers.values()) == {numbers["a"], numbers["c"]}
+        assert notes.taken_objects([numbers["b"], max(numbers.values()) + 1]) == set()
+
     @pytest.mark.parametrize("whole", [True, False])
     def test_what_is_left_of_a_change_stays_pending(self, store: Store, *, whole: bool) -> None:
         change = replace(updated("a", mail="x", title="t"), previous={"mail": "o", "title": "p"})

@@ -85,3 +85,18 @@ def test_a_plan_made_again_has_nothing_of_the_last_one(state: Pending) -> None:
     state.adds("b")
 
     assert [row.anchor for row in (plan_of(state.store), state.store.plan.rows())[1]] == ["b"]
+
+
+def test_it_is_sent_as_it_lies_in_the_state_and_told_by_names(
+    state: Pending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_space, "_PAGE", 2)
+    for name in ("c", "a", "e", "b", "d"):
+        state.adds(name, displayName=name)
+    plan_of(state.store)
+    space = state.store.plan
+
+    sent = [row.anchor for page in space.sendable() for row in page]
+    assert sent == ["c", "a", "e", "b", "d"]
+    for _ in range(2):
+        assert [row.anchor for row in space.rows()] == ["a", "b", "c", "d", "e"]
