@@ -7,9 +7,11 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from entrasync.api.class_name import CLASS_NEVER_CHANGES, ClassName
 from entrasync.api.common import (
     AGE_COLUMN,
     DEFAULT_IN_CODE,
+    MESSAGE_COLUMN,
     READY_COLUMN,
     REASON_COLUMN,
     ApiModel,
@@ -99,6 +101,7 @@ class ActiveDirectorySpec(ApiModel):
             "`startTLS` must not be true with ldaps:// servers, which are encrypted from the start",
             ".startTLS",
         ),
+        CLASS_NEVER_CHANGES,
     )
 
     servers: (
@@ -134,6 +137,9 @@ class ActiveDirectorySpec(ApiModel):
     """Object that holds the CA certificate of the servers. Default: the system's CAs."""
     ca_bundle: PemText | None = None
     """PEM certificates of the servers' CA, inline."""
+    class_name: ClassName | None = None
+    """Class of operators that serves this directory; syncs that read it must be of the same.
+    Immutable. Default: operators without a class."""
 
 
 class ActiveDirectoryStatus(CheckedStatus):
@@ -165,6 +171,7 @@ class ActiveDirectory(Resource):
             READY_COLUMN,
             REASON_COLUMN,
             AGE_COLUMN,
+            MESSAGE_COLUMN,
         ),
     )
     kind: Literal["ActiveDirectory"] = "ActiveDirectory"

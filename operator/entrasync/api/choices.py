@@ -66,6 +66,20 @@ class OrphanPolicy(StrEnum):
     DELETE = "Delete"
 
 
+class DeletionPolicy(StrEnum):
+    """What becomes of what a sync owns in the tenant when the sync is deleted."""
+
+    RETAIN = "Retain"
+    DELETE = "Delete"
+
+
+class TenantTakeover(StrEnum):
+    """Whether a tenant may be synced that another engine synced until now."""
+
+    REFUSE = "Refuse"
+    FROM_ENTRA_CONNECT = "FromEntraConnect"
+
+
 class DriftPolicy(StrEnum):
     """What becomes of exported values that somebody else changed in the tenant."""
 

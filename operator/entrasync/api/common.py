@@ -91,6 +91,7 @@ class ObjectMeta(BaseModel):
     resource_version: str = ""
     creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
+    finalizers: list[str] = Field(default_factory=list)
     labels: dict[str, str] = Field(default_factory=dict)
     annotations: dict[str, str] = Field(default_factory=dict)
 
@@ -153,6 +154,13 @@ class CheckedStatus(StatusModel):
     """When the last check ended (RFC 3339)."""
     last_check_generation: int | None = None
     """Generation the last check looked at."""
+    consecutive_failures: int | None = None
+    """Checks in a row that ended with the same reason; absent when the last one went well."""
+    next_check_time: Annotated[str, Field(max_length=64)] | None = None
+    """When it is checked again (RFC 3339); absent while it is checked, and when all is well."""
+    last_forced_check_time: Annotated[str, Field(max_length=64)] | None = None
+    """When it was last checked before fifteen minutes had passed since BindRejected, because
+    somebody asked for it or changed the spec (RFC 3339); absent once a check ended otherwise."""
     last_handled_request: Annotated[str, Field(max_length=256)] | None = None
     """Echo of the annotation entrasync.dev/run-requested-at."""
     conditions: Conditions = Field(default_factory=list)
@@ -169,14 +177,16 @@ class PrinterColumn(BaseModel):
     description: str = ""
 
 
-def condition_column(name: str, kind: str, member: str) -> PrinterColumn:
-    """A column that shows a member of a condition."""
+def condition_column(name: str, kind: str, member: str, *, priority: int = 0) -> PrinterColumn:
+    """A column that shows a member of a condition; above priority 0 with `-o wide` only."""
     path = f'.status.conditions[?(@.type=="{kind}")].{member}'
-    return PrinterColumn(name=name, type="string", json_path=path)
+    return PrinterColumn(name=name, type="string", json_path=path, priority=priority)
 
 
 READY_COLUMN: Final = condition_column("Ready", "Ready", "status")
 REASON_COLUMN: Final = condition_column("Reason", "Ready", "reason")
+MESSAGE_COLUMN: Final = condition_column("Message", "Ready", "message", priority=1)
+"""What went wrong and what to do, in one line: only with `-o wide`."""
 AGE_COLUMN: Final = PrinterColumn(name="Age", type="date", json_path=".metadata.creationTimestamp")
 
 
@@ -191,6 +201,7 @@ class ResourceDefinition(BaseModel):
     columns: tuple[PrinterColumn, ...] = ()
     name_max_length: int | None = None
     selectable_fields: tuple[str, ...] = ()
+    """Fields that field selectors may name, for example `spec.directorySyncRef.name`."""
 
 
 class Resource(BaseModel):

@@ -65,6 +65,10 @@ def build_crd(resource: type[Resource]) -> dict[str, Any]:
         "schema": {"openAPIV3Schema": _root_schema(resource)},
         "additionalPrinterColumns": [_column(column) for column in definition.columns],
     }
+    if definition.selectable_fields:
+        version["selectableFields"] = [
+            {"jsonPath": f".{field}"} for field in definition.selectable_fields
+        ]
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",

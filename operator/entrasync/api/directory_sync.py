@@ -7,31 +7,72 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
-from entrasync.api.choices import AnchorSource, DriftPolicy, JoinBy, OrphanPolicy
+from entrasync.api.choices import (
+    AnchorSource,
+    DeletionPolicy,
+    DriftPolicy,
+    JoinBy,
+    OrphanPolicy,
+)
+from entrasync.api.class_name import CLASS_NEVER_CHANGES, ClassName
 from entrasync.api.common import (
     AGE_COLUMN,
+    MESSAGE_COLUMN,
     READY_COLUMN,
     ApiModel,
-    Conditions,
     Digest,
     DistinguishedName,
-    Duration,
     LocalReference,
     PrinterColumn,
     Resource,
     ResourceDefinition,
     ResourceName,
-    StatusModel,
     condition_column,
     immutable,
     rule,
+)
+from entrasync.api.directory_sync_status import (
+    ActiveRun,
+    BlockedPlan,
+    DirectorySyncStatus,
+    DriftCounts,
+    OrphanCounts,
+    OwnedObjects,
+    PinnedScope,
+    RunSummary,
 )
 from entrasync.api.flows import AttributeName
 from entrasync.api.objects import Objects
 from entrasync.api.runner import Runner
 from entrasync.api.safety import Matching, Safety
+from entrasync.api.schedule import Schedule
+
+__all__ = [
+    "DELETION_FINALIZER",
+    "MOST_SOURCES",
+    "ActiveRun",
+    "BlockedPlan",
+    "DirectorySync",
+    "DirectorySyncSpec",
+    "DirectorySyncStatus",
+    "DnList",
+    "DriftCounts",
+    "Join",
+    "OrphanCounts",
+    "OwnedObjects",
+    "PinnedScope",
+    "Reporting",
+    "RunSummary",
+    "Schedule",
+    "Source",
+    "SourceAnchorSpec",
+    "SyncMode",
+    "Target",
+]
 
 MOST_SOURCES: Final = 16
+DELETION_FINALIZER: Final = "entrasync.dev/deletion"
+"""Finalizer of a sync with `deletionPolicy: Delete`: its last run is still to be made."""
 
 DnList = Annotated[
     list[DistinguishedName],
@@ -65,35 +106,6 @@ class Target(ApiModel):
 
     entra_tenant_ref: LocalReference
     """The EntraTenant to sync into."""
-
-
-class Schedule(ApiModel):
-    """When runs start by themselves."""
-
-    validations: ClassVar[tuple[dict[str, str], ...]] = (
-        rule(
-            "!(has(self.interval) && has(self.cron))",
-            "`interval` may not be specified when `cron` is: choose one",
-            ".interval",
-        ),
-        rule(
-            "!has(self.timeZone) || has(self.cron)",
-            "`timeZone` may only be specified together with `cron`",
-            ".timeZone",
-        ),
-        rule(
-            "!has(self.interval) || duration(self.interval) >= duration('10s')",
-            "`interval` must be at least 10s",
-            ".interval",
-        ),
-    )
-
-    interval: Duration | None = None
-    """Time from one start to the next, for example `30m`. At least `10s`. Default `30m`."""
-    cron: Annotated[str, Field(max_length=128, pattern=r"^\S+( +\S+){4}$")] | None = None
-    """Five-field cron expression, instead of `interval`."""
-    time_zone: Annotated[str, Field(max_length=64)] | None = None
-    """IANA time zone of `cron`, for example `Europe/Berlin`. Default `Etc/UTC`."""
 
 
 class SourceAnchorSpec(ApiModel):
@@ -147,6 +159,8 @@ class Reporting(ApiModel):
 class DirectorySyncSpec(ApiModel):
     """Which directory is synced into which tenant, and how."""
 
+    validations: ClassVar[tuple[dict[str, str], ...]] = (CLASS_NEVER_CHANGES,)
+
     sources: Annotated[
         list[Source],
         Field(
@@ -164,12 +178,19 @@ class DirectorySyncSpec(ApiModel):
         Target, Field(json_schema_extra={"x-kubernetes-validations": [immutable("target")]})
     ]
     """The tenant to write. Immutable."""
+    class_name: ClassName | None = None
+    """Class of operators that serves this sync, its tenant and its directories. Immutable. Default:
+    operators without a class."""
     schedule: Schedule | None = None
     """When runs start by themselves. Default: every 30 minutes."""
     suspend: bool = False
     """Stops the schedule; a SyncRun made by hand still runs. Default false."""
     mode: SyncMode = SyncMode.APPLY
     """`Apply` exports; `Preview` plans and never exports. Default `Apply`."""
+    deletion_policy: DeletionPolicy = DeletionPolicy.RETAIN
+    """What deleting this sync does to the tenant. `Retain`: nothing. `Delete`: a last run removes
+    what the sync owns, as `onRemoval` says of each kind, brakes and approval included; a finalizer
+    keeps the sync until then, one hour at most. Default `Retain`."""
     source_anchor: SourceAnchorSpec | None = None
     """Which attribute ties a source object to its cloud object. Default: ConsistencyGuid."""
     join: Join | None = None
@@ -200,140 +221,6 @@ class DirectorySyncSpec(ApiModel):
     """Failed or blocked SyncRuns kept, of those the operator made. Default 3."""
 
 
-class ActiveRun(StatusModel):
-    """The run under way."""
-
-    name: Annotated[str, Field(max_length=253)] = ""
-    """Name of the SyncRun."""
-
-
-class RunSummary(StatusModel):
-    """One finished run in short."""
-
-    name: Annotated[str, Field(max_length=253)] = ""
-    """Name of the SyncRun."""
-    scope: Annotated[str, Field(max_length=16)] | None = None
-    """`Delta` or `Full`."""
-    phase: Annotated[str, Field(max_length=16)] | None = None
-    """How it ended."""
-    reason: Annotated[str, Field(max_length=256)] | None = None
-    """CamelCase reason of how it ended."""
-    message: Annotated[str, Field(max_length=2048)] | None = None
-    """What happened and what to do."""
-    throttled: Annotated[str, Field(max_length=256)] | None = None
-    """How the tenant's quota of writes held it up; absent when it did not."""
-    generation: int | None = None
-    """Generation of the sync it was made from."""
-    start_time: Annotated[str, Field(max_length=64)] | None = None
-    """When it started (RFC 3339)."""
-    completion_time: Annotated[str, Field(max_length=64)] | None = None
-    """When it ended (RFC 3339)."""
-
-
-class OwnedObjects(StatusModel):
-    """What this sync owns in the tenant."""
-
-    users: int = 0
-    """Users."""
-    groups: int = 0
-    """Groups."""
-    contacts: int = 0
-    """Contacts."""
-    links: int = 0
-    """(group, member) pairs."""
-
-
-class OrphanCounts(StatusModel):
-    """Synced objects of the tenant that this sync does not own, by kind."""
-
-    users: int = 0
-    """Users."""
-    groups: int = 0
-    """Groups."""
-    contacts: int = 0
-    """Contacts."""
-
-
-class DriftCounts(StatusModel):
-    """What somebody else changed in the tenant of what this sync exported."""
-
-    objects: int = 0
-    """Objects with properties that differ."""
-    links: int = 0
-    """Links that differ."""
-    not_accepted: int = 0
-    """Objects with a value that did not stay although it was written twice; it is not written a
-    third time."""
-
-
-class PinnedScope(StatusModel):
-    """A container or group of the scope, pinned by objectGUID."""
-
-    dn: Annotated[str, Field(max_length=2048)] = ""
-    """DN as written in the spec."""
-    guid: Annotated[str, Field(max_length=64)] = ""
-    """objectGUID."""
-    current_dn: Annotated[str, Field(max_length=2048)] = Field(default="", alias="currentDN")
-    """DN as found last."""
-
-
-class BlockedPlan(StatusModel):
-    """The changes a brake stopped."""
-
-    digest: Annotated[str, Field(max_length=128)] = ""
-    """Put this into `spec.approvedPlan` to let exactly these changes through, once."""
-    reason: Annotated[str, Field(max_length=256)] = ""
-    """Brake that stopped them."""
-    users: Annotated[dict[str, int], Field(max_length=8)] | None = None
-    """Braked changes of users, by operation."""
-    groups: Annotated[dict[str, int], Field(max_length=8)] | None = None
-    """Braked changes of groups, by operation."""
-    contacts: Annotated[dict[str, int], Field(max_length=8)] | None = None
-    """Braked changes of contacts, by operation."""
-    links: Annotated[dict[str, int], Field(max_length=8)] | None = None
-    """Braked changes of links, by operation."""
-    changes: Annotated[dict[str, int], Field(max_length=8)] | None = None
-    """Braked changes of other sorts: disables, identityChanges, clears and takeovers."""
-    held: bool = False
-    """Whether everything else went on (`spec.safety.onBlocked: HoldBraked`)."""
-    sample: Annotated[list[Annotated[str, Field(max_length=256)]], Field(max_length=10)] = Field(
-        default_factory=list
-    )
-    """Anchors of the first ten."""
-
-
-class DirectorySyncStatus(StatusModel):
-    """How the sync is."""
-
-    observed_generation: int | None = None
-    """Generation of the spec this status speaks of."""
-    conditions: Conditions = Field(default_factory=list)
-    """Ready, Synchronized; Reconciling, Stalled, Synchronizing, PlanBlocked, Throttled, Degraded,
-    Suspended while they hold."""
-    active_run: ActiveRun | None = None
-    """The run under way."""
-    last_run: RunSummary | None = None
-    """The run that ended last."""
-    last_successful_time: Annotated[str, Field(max_length=64)] | None = None
-    """When a run last succeeded (RFC 3339)."""
-    next_schedule_time: Annotated[str, Field(max_length=64)] | None = None
-    """When the next run is due (RFC 3339)."""
-    last_handled_request: Annotated[str, Field(max_length=256)] | None = None
-    """Echo of the annotation entrasync.dev/run-requested-at."""
-    objects: OwnedObjects | None = None
-    """What this sync owns in the tenant."""
-    orphans: OrphanCounts | None = None
-    """Synced objects of the tenant that this sync does not own."""
-    drift: DriftCounts | None = None
-    """What somebody else changed in the tenant, as the last read-back found it."""
-    scopes: Annotated[list[PinnedScope], Field(max_length=256)] = Field(default_factory=list)
-    """Containers and groups of the scope, pinned by objectGUID."""
-    blocked_plan: BlockedPlan | None = None
-    """The changes a brake stopped, while it does."""
-    history: Annotated[list[RunSummary], Field(max_length=5)] = Field(default_factory=list)
-    """The last five runs, newest first."""
-
-
 class DirectorySync(Resource):
     """A sync of Active Directory into one Entra tenant."""
 
@@ -351,6 +238,7 @@ class DirectorySync(Resource):
             PrinterColumn(name="Users", type="integer", json_path=".status.objects.users"),
             PrinterColumn(name="Groups", type="integer", json_path=".status.objects.groups"),
             AGE_COLUMN,
+            MESSAGE_COLUMN,
         ),
     )
     kind: Literal["DirectorySync"] = "DirectorySync"

@@ -8,8 +8,11 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import Field
 
 from entrasync.api.azure_cloud import EndpointVersion
+from entrasync.api.choices import TenantTakeover
+from entrasync.api.class_name import CLASS_NEVER_CHANGES, ClassName
 from entrasync.api.common import (
     AGE_COLUMN,
+    MESSAGE_COLUMN,
     READY_COLUMN,
     REASON_COLUMN,
     ApiModel,
@@ -79,6 +82,8 @@ class Application(ApiModel):
 class EntraTenantSpec(ApiModel):
     """A tenant, its cloud and the credential to sync it with."""
 
+    validations: ClassVar[tuple[dict[str, str], ...]] = (CLASS_NEVER_CHANGES,)
+
     cloud_ref: Annotated[
         LocalReference,
         Field(json_schema_extra={"x-kubernetes-validations": [immutable("cloudRef")]}),
@@ -88,11 +93,18 @@ class EntraTenantSpec(ApiModel):
         Guid, Field(json_schema_extra={"x-kubernetes-validations": [immutable("tenantId")]})
     ]
     """Tenant id, in lower case. Immutable."""
+    class_name: ClassName | None = None
+    """Class of operators that serves this tenant; its syncs must be of the same. Immutable.
+    Default: operators without a class."""
     application: Application
     """The application that syncs."""
     transport: Transport = Transport.SYNC_SERVICE_V2
     """How changes travel. Default `SyncServiceV2`: groups of up to 250,000 members, membership as
     changes. `SyncServiceV1`: up to 50,000, membership as whole lists; for a cloud without V2."""
+    takeover: TenantTakeover = TenantTakeover.REFUSE
+    """Whether a tenant may be synced that another engine synced until now. `Refuse`: no run
+    exports. `FromEntraConnect`: runs export once that engine was silent for an hour. It says
+    nothing of engines that come later: these always stop the export. Default `Refuse`."""
     write_quota_percent: Annotated[int, Field(ge=1, le=100)] = 80
     """Share of the tenant's 7,000 writes in 5 minutes that a sync may use, in per cent; all other
     writers of the tenant live on the rest. Default 80."""
@@ -122,6 +134,15 @@ class TenantEndpoint(StatusModel):
     """Address after redirection."""
 
 
+class LastExport(StatusModel):
+    """The last export from here, by which one of somebody else is told apart."""
+
+    time: Annotated[str, Field(max_length=64)] = ""
+    """When it ended (RFC 3339)."""
+    tenant_time: Annotated[str, Field(max_length=64)] | None = None
+    """When the tenant was synced last, as it said then (RFC 3339); absent where it did not say."""
+
+
 class EntraTenantStatus(CheckedStatus):
     """What the last check found."""
 
@@ -129,6 +150,8 @@ class EntraTenantStatus(CheckedStatus):
     """What the tenant says of itself."""
     endpoint: TenantEndpoint | None = None
     """The sync service as found."""
+    last_export: LastExport | None = None
+    """The last export from here; if the tenant was synced since, somebody else did it."""
 
 
 class EntraTenant(Resource):
@@ -145,6 +168,7 @@ class EntraTenant(Resource):
             READY_COLUMN,
             REASON_COLUMN,
             AGE_COLUMN,
+            MESSAGE_COLUMN,
         ),
     )
     kind: Literal["EntraTenant"] = "EntraTenant"

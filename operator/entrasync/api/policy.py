@@ -85,7 +85,8 @@ def _cloud_open() -> dict[str, str]:
     return {
         "expression": f"{_OTHER_CLOUD} || !has(params.spec.closedTime)",
         "messageExpression": (
-            "'AzureCloud ' + params.metadata.name + ' was closed at ' + params.spec.closedTime"
+            "'AzureCloud ' + params.metadata.name + ' was closed at '"
+            " + string(params.spec.closedTime)"
             " + '; set `spec.cloudRef` to the cloud the tenant was moved to'"
         ),
         "message": "the cloud in `spec.cloudRef` was closed",

@@ -7,10 +7,11 @@ codes, never names, secrets or values of attributes.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any, Final, Literal
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from entrasync.api.active_directory import ActiveDirectoryStatus
 from entrasync.api.common import StatusModel
@@ -21,7 +22,7 @@ from entrasync.api.directory_sync import (
     OwnedObjects,
     PinnedScope,
 )
-from entrasync.api.entra_tenant import Company
+from entrasync.api.entra_tenant import Company, LastExport
 from entrasync.api.sync_run import (
     Changes,
     CodeCounts,
@@ -36,6 +37,11 @@ from entrasync.api.sync_run import (
 MAX_RESULT_BYTES: Final = 4096
 """Kubernetes keeps at most this much of a container's termination message."""
 
+LATENCY_BOUNDS: Final = (30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
+"""Upper bounds in seconds of the counts in `ChangeLatency`; what takes longer comes after them."""
+
+RESULT_VERSION: Final = 1
+_OUTCOMES: Final = frozenset({"Succeeded", "SucceededWithErrors", "Blocked", "Failed", "Cancelled"})
 _SHORTENED: Final = frozenset({"warnings", "errors"})
 """Lists of objects, of which the first one tells most."""
 _BY_NAME: Final = "directories"
@@ -52,7 +58,9 @@ _GIVEN_UP: Final = (
     "directories",
     "excluded",
     "errorsByCode",
+    "latency",
     "pacing",
+    "earlier",
     "plan",
 )
 """Members given up, in this order, until a result fits; lists of objects first but for one."""
@@ -76,6 +84,39 @@ class DirectoryFacts(StatusModel):
         status.delta_method_reason = self.delta_method_reason
 
 
+class ChangeLatency(StatusModel):
+    """How long changes of the directory took to be confirmed by the service.
+
+    From `whenChanged`, which has a resolution of one second and is the time at which the domain
+    controller that was read took the change, to the answer of the service; of objects whose change
+    a delta read saw. It is no time of the clock of one machine: a difference below nothing counts
+    as nothing.
+    """
+
+    counts: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list, max_length=32)
+    """Objects by `LATENCY_BOUNDS`, zeros at the end left out."""
+    sum_seconds: Annotated[int, Field(ge=0)] = 0
+    """Of all objects."""
+    max_seconds: Annotated[int, Field(ge=0)] = 0
+    """Of the slowest."""
+
+    @property
+    def objects(self) -> int:
+        """How many were measured."""
+        return sum(self.counts)
+
+    @classmethod
+    def of(cls, seconds: Sequence[float]) -> ChangeLatency:
+        """Sums up what was measured."""
+        counts = [0] * (len(LATENCY_BOUNDS) + 1)
+        whole = [max(0, round(each)) for each in seconds]
+        for each in whole:
+            counts[bisect_left(LATENCY_BOUNDS, each)] += 1
+        while counts and not counts[-1]:
+            counts.pop()
+        return cls(counts=counts, sum_seconds=sum(whole), max_seconds=max(whole, default=0))
+
+
 class CheckOutcome(StatusModel):
     """How one half of a check ended: the tenant's or the directory's."""
 
@@ -84,10 +125,29 @@ class CheckOutcome(StatusModel):
     message: str = ""
 
 
+class EarlierResult(StatusModel):
+    """What is told of an earlier run of the sync, whose own result nobody has read."""
+
+    run: str
+    """Name of its SyncRun."""
+    time: str = ""
+    """When it ended (RFC 3339)."""
+    outcome: str
+    reason: str
+    message: str = ""
+    mode: str = ""
+    scope: str | None = None
+    endpoint_version: str | None = None
+    changes: Changes | None = None
+    requests: RequestCounts | None = None
+    error_count: int = 0
+
+
 class RunResult(StatusModel):
     """All a run says of itself."""
 
-    v: Literal[1] = 1
+    v: int = RESULT_VERSION
+    """Version of this form. A reader takes of another one what it understands."""
     outcome: Literal["Succeeded", "SucceededWithErrors", "Blocked", "Failed", "Cancelled"]
     reason: str
     """CamelCase reason of the outcome, `Synchronized` when all is well."""
@@ -110,6 +170,9 @@ class RunResult(StatusModel):
     warnings: list[ObjectError] = Field(default_factory=list)
     warning_count: int = 0
     pacing: Pacing | None = None
+    latency: ChangeLatency | None = None
+    """Of changes that were exported; `None` where none was measured."""
+    last_export: LastExport | None = None
     objects: OwnedObjects | None = None
     orphans: OrphanCounts | None = None
     drift: DriftCounts | None = None
@@ -127,6 +190,8 @@ class RunResult(StatusModel):
     tenant_check: CheckOutcome | None = None
     directory_checks: dict[str, CheckOutcome] = Field(default_factory=dict)
     """How the check of each ActiveDirectory ended, by its name."""
+    earlier: list[EarlierResult] = Field(default_factory=list)
+    """Results of earlier runs that the snapshot asked for."""
     directory_check: CheckOutcome | None = None
     """What runners told that knew one directory only; read, never written."""
 
@@ -178,11 +243,31 @@ class RunResult(StatusModel):
 
     @classmethod
     def from_message(cls, text: str) -> RunResult | None:
-        """Reads a termination message; `None` when it is no result (cut off, a crash)."""
+        """Reads a termination message; `None` when it is no result (cut off, a crash).
+
+        Of a runner of another version that is left out which is not understood.
+        """
         try:
-            return cls.model_validate_json(text)
+            found = json.loads(text)
         except ValueError:
             return None
+        if not isinstance(found, dict) or not found.keys() >= {"outcome", "reason"}:
+            return None
+        if found["outcome"] not in _OUTCOMES:
+            told = f"{found.get('message', '')} (outcome {found['outcome']}, of another version)"
+            found |= {"outcome": "Failed", "message": told.strip()}
+        return _understood(cls, found)
+
+
+def _understood(kind: type[RunResult], found: dict[str, Any]) -> RunResult | None:
+    """The result without the members that are not understood; `None` when nothing is left."""
+    try:
+        return kind.model_validate(found)
+    except ValidationError as error:
+        strange = {str(each["loc"][0]) for each in error.errors() if each["loc"]} & found.keys()
+        if not strange or strange & {"outcome", "reason"}:
+            return None
+        return _understood(kind, {k: v for k, v in found.items() if k not in strange})
 
 
 def _shorten_checks(checks: dict[str, dict[str, Any]], fits: Callable[[], bool]) -> None:

@@ -15,11 +15,12 @@ from pydantic import ValidationError
 
 from entrasync.api.active_directory import ActiveDirectory, CaProviderType
 from entrasync.api.azure_cloud import AzureCloud
+from entrasync.api.choices import DeletionPolicy
 from entrasync.api.common import API_VERSION, Resource
-from entrasync.api.directory_sync import DirectorySync
+from entrasync.api.directory_sync import DELETION_FINALIZER, DirectorySync
 from entrasync.api.entra_tenant import EntraTenant
 from entrasync.api.shipped_clouds import shipped_clouds
-from entrasync.api.sync_run import RunMode, SyncRun
+from entrasync.api.sync_run import TRIGGER_LABEL, RunMode, SyncRun, Trigger
 from entrasync.errors import ConfigurationError
 
 SNAPSHOT_FILE: Final = "run.yaml"
@@ -29,6 +30,9 @@ CONFIG_MAP_FOLDER: Final = "configmaps"
 TOKEN_FILE_VARIABLE: Final = "AZURE_FEDERATED_TOKEN_FILE"  # noqa: S105  - a variable's name
 """Environment variable that names the file with the token of the pod's ServiceAccount, as Azure's
 own tools read it."""
+EXTRA_CA_VARIABLE: Final = "ENTRASYNC_EXTRA_CA_FILE"
+"""Environment variable that names a file with certificates (PEM) to trust for the cloud, beside the
+system's: those of a proxy that opens connections. Directories do not trust them."""
 TOKEN_AUDIENCE: Final = "api://AzureADTokenExchange"  # noqa: S105  - an address
 """Audience of that token; the federated credential of the application must name the same."""
 
@@ -63,6 +67,24 @@ class Snapshot:
     cloud: AzureCloud | None
     config_maps: dict[tuple[str, str], str]
 
+    @property
+    def is_last(self) -> bool:
+        """Whether this is the last run of a sync that is deleted together with what it owns."""
+        return self.run is not None and self.sync is not None and is_last(self.run, self.sync)
+
+
+def is_last(run: SyncRun, sync: DirectorySync) -> bool:
+    """Whether a run removes what a sync owns, as it is being deleted.
+
+    The label alone makes no such run: it holds only while the sync itself waits for it.
+    """
+    return (
+        run.metadata.labels.get(TRIGGER_LABEL) == Trigger.DELETION
+        and sync.metadata.deletion_timestamp is not None
+        and DELETION_FINALIZER in sync.metadata.finalizers
+        and sync.spec.deletion_policy is DeletionPolicy.DELETE
+    )
+
 
 def parse_resource(document: dict[str, Any]) -> Resource:
     """One manifest as a typed resource.
@@ -73,7 +95,8 @@ def parse_resource(document: dict[str, Any]) -> Resource:
     kind = str(document.get("kind", ""))
     if document.get("apiVersion") != API_VERSION or kind not in KINDS:
         raise ConfigurationError(
-            "RunFailed", f"a document is no {API_VERSION} resource of a known kind: {kind!r}"
+            "ConfigurationInvalid",
+            f"a document is no {API_VERSION} resource of a known kind: {kind!r}",
         )
     try:
         return KINDS[kind].model_validate(document)
@@ -81,7 +104,7 @@ def parse_resource(document: dict[str, Any]) -> Resource:
         first = error.errors(include_url=False, include_input=False)[0]
         name = str((document.get("metadata") or {}).get("name", ""))
         raise ConfigurationError(
-            "RunFailed",
+            "ConfigurationInvalid",
             str(first["msg"]),
             resource=f"{kind}/{name}",
             field=".".join(str(part) for part in first["loc"]),
@@ -137,7 +160,8 @@ def resolve(
     clouds |= {r.metadata.name: r for r in resources if isinstance(r, AzureCloud)}
     if len(syncs) > 1 or len(runs) > 1:
         raise ConfigurationError(
-            "RunFailed", "the files hold more than one DirectorySync or SyncRun; name one file"
+            "ConfigurationInvalid",
+            "the files hold more than one DirectorySync or SyncRun; name one file",
         )
     sync = syncs[0] if syncs else None
     run = runs[0] if runs else None
@@ -147,7 +171,8 @@ def resolve(
         return Snapshot(run=run, sync=sync, directories={}, tenant=None, cloud=None, config_maps={})
     if sync is not None:
         tenant = _referenced(tenants, sync.spec.target.entra_tenant_ref.name, sync, "spec.target")
-        wanted = [source.active_directory_ref.name for source in sync.spec.sources]
+        reads = run is None or not is_last(run, sync)
+        wanted = [each.active_directory_ref.name for each in sync.spec.sources if reads]
         directories = {n: _referenced(directories, n, sync, "spec.sources") for n in wanted}
     else:
         tenant = next(iter(tenants.values()), None)
@@ -221,7 +246,9 @@ def _documents(paths: list[Path]) -> list[dict[str, Any]]:
         try:
             loaded = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
         except (OSError, yaml.YAMLError) as error:
-            raise ConfigurationError("RunFailed", f"{file} cannot be read: {error}") from None
+            raise ConfigurationError(
+                "ConfigurationInvalid", f"{file} cannot be read: {error}"
+            ) from None
         documents += [document for document in loaded if isinstance(document, dict)]
     return documents
 

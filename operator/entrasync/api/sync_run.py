@@ -9,6 +9,7 @@ from pydantic import Field
 
 from entrasync.api.common import (
     AGE_COLUMN,
+    MESSAGE_COLUMN,
     ApiModel,
     Conditions,
     Digest,
@@ -18,13 +19,20 @@ from entrasync.api.common import (
     ResourceDefinition,
     ResourceName,
     StatusModel,
+    condition_column,
     rule,
 )
 
 TRIGGER_LABEL: Final = "entrasync.dev/trigger"
 SYNC_LABEL: Final = "entrasync.dev/sync"
 RUN_LABEL: Final = "entrasync.dev/run"
+SYNC_FIELD: Final = "spec.directorySyncRef.name"
+TENANT_FIELD: Final = "spec.entraTenantRef.name"
+DIRECTORY_FIELD: Final = "spec.activeDirectoryRef.name"
+PHASE_FIELD: Final = "status.phase"
 REQUEST_ANNOTATION: Final = "entrasync.dev/run-requested-at"
+LOST_RESULTS_ANNOTATION: Final = "entrasync.dev/lost-results"
+"""On the SyncRun of a snapshot: names of earlier runs whose results nobody has read, by commas."""
 GENERATION_ANNOTATION: Final = "entrasync.dev/sync-generation"
 """On a SyncRun: generation of the resource it was made for."""
 
@@ -64,11 +72,14 @@ class Trigger(StrEnum):
     ANNOTATION = "Annotation"
     MANUAL = "Manual"
     CHECK = "Check"
+    DELETION = "Deletion"
 
 
 ENDED_PHASES: Final = frozenset(
     {RunPhase.SUCCEEDED, RunPhase.BLOCKED, RunPhase.FAILED, RunPhase.CANCELLED}
 )
+OPEN_RUNS: Final = ",".join(f"{PHASE_FIELD}!={phase}" for phase in sorted(ENDED_PHASES))
+"""Field selector of the runs that have not ended."""
 
 
 class Explanation(ApiModel):
@@ -190,6 +201,9 @@ class RunProgress(StatusModel):
     """When the tenant's quota of writes has room again, while the run waits for it (RFC 3339)."""
     observed_time: Annotated[str, Field(max_length=64)] | None = None
     """When this was seen (RFC 3339)."""
+    changed_time: Annotated[str, Field(max_length=64)] | None = None
+    """When it was last seen to get further, or to wait for the quota (RFC 3339); see
+    `spec.runner.noProgressDeadline` of the DirectorySync."""
 
 
 class KindChanges(StatusModel):
@@ -344,7 +358,7 @@ class SyncRunStatus(StatusModel):
     phase: Annotated[str, Field(max_length=16)] | None = None
     """Queued, Running, Succeeded, Blocked, Failed or Cancelled; for people."""
     trigger: Annotated[str, Field(max_length=16)] | None = None
-    """Why the run was made: Schedule, SpecChange, Annotation, Manual or Check."""
+    """Why the run was made: Schedule, SpecChange, Annotation, Manual, Check or Deletion."""
     mode: Annotated[str, Field(max_length=16)] | None = None
     """What the run does."""
     scope: Annotated[str, Field(max_length=16)] | None = None
@@ -356,7 +370,8 @@ class SyncRunStatus(StatusModel):
     duration: Annotated[str, Field(max_length=32)] | None = None
     """Time from start to end."""
     conditions: Conditions = Field(default_factory=list)
-    """Ready; Complete; Failed; Reconciling and Stalled while they hold."""
+    """Ready; Complete; Failed; Reconciling and Stalled while they hold; ResultLost while it is not
+    known what an ended run did."""
     endpoint: EndpointUsed | None = None
     """The endpoint used."""
     progress: RunProgress | None = None
@@ -392,6 +407,9 @@ class SyncRunStatus(StatusModel):
     """Time per stage."""
     job_name: Annotated[str, Field(max_length=253)] | None = None
     """Name of its Job."""
+    inputs: Annotated[str, Field(max_length=64)] | None = None
+    """Digest of what it works from: of all in the sync, its tenant, cloud and directories that
+    affects results."""
 
 
 class SyncRun(Resource):
@@ -402,6 +420,7 @@ class SyncRun(Resource):
         plural="syncruns",
         singular="syncrun",
         short_names=("srun",),
+        selectable_fields=(SYNC_FIELD, TENANT_FIELD, DIRECTORY_FIELD, PHASE_FIELD),
         columns=(
             PrinterColumn(name="Sync", type="string", json_path=".spec.directorySyncRef.name"),
             PrinterColumn(name="Mode", type="string", json_path=".status.mode"),
@@ -413,6 +432,8 @@ class SyncRun(Resource):
             PrinterColumn(name="Failed", type="integer", json_path=".status.totals.failed"),
             PrinterColumn(name="Duration", type="string", json_path=".status.duration"),
             AGE_COLUMN,
+            condition_column("Reason", "Ready", "reason", priority=1),
+            MESSAGE_COLUMN,
         ),
     )
     kind: Literal["SyncRun"] = "SyncRun"

@@ -83,27 +83,3 @@ def test_no_default_stands_inside_a_list() -> None:
     for kind, path, node in NODES:
         if "[]" in path:
             assert "default" not in node, (kind, path)
-
-
-def test_columns_are_as_documented() -> None:
-    columns = {
-        r.definition.short_names[0]: [c.name for c in r.definition.columns] for r in RESOURCES
-    }
-    assert columns == {
-        "azc": ["Ready", "Endpoints", "Age"],
-        "etenant": ["Cloud", "Endpoint", "Ready", "Reason", "Age"],
-        "ad": ["Domain", "Delta", "Ready", "Reason", "Age"],
-        "dsync": ["Ready", "Status", "Last Success", "Next", "Users", "Groups", "Age"],
-        "srun": [
-            "Sync",
-            "Mode",
-            "Scope",
-            "Phase",
-            "Added",
-            "Updated",
-            "Deleted",
-            "Failed",
-            "Duration",
-            "Age",
-        ],
-    }

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrasync.api.directory_sync import BlockedPlan, DriftCounts, PinnedScope
-from entrasync.api.result import MAX_RESULT_BYTES, CheckOutcome, DirectoryFacts, RunResult
+from entrasync.api.result import (
+    LATENCY_BOUNDS,
+    MAX_RESULT_BYTES,
+    ChangeLatency,
+    CheckOutcome,
+    DirectoryFacts,
+    RunResult,
+)
 from entrasync.api.sync_run import CodeCount, ExcludedCount, ObjectError, Pacing, PlanSummary
 
 TEXT = st.text(max_size=512)
@@ -209,3 +216,22 @@ def test_pins_stay_when_errors_are_many() -> None:
 
     assert read is not None
     assert len(read.scopes) == 10
+
+
+@given(st.lists(st.floats(min_value=-100, max_value=10**7), max_size=50))
+def test_latencies_are_counted_once_each_and_travel(seconds: list[float]) -> None:
+    latency = ChangeLatency.of(seconds)
+
+    assert latency.objects == len(seconds)
+    assert latency.max_seconds <= latency.sum_seconds
+    assert len(latency.counts) <= len(LATENCY_BOUNDS) + 1
+    result = RunResult(outcome="Succeeded", reason="Synchronized", latency=latency)
+    assert (RunResult.from_message(result.to_message()) or result).latency == latency
+
+
+@pytest.mark.parametrize(
+    ("seconds", "bucket"),
+    [(-3, 0), (0, 0), (30, 0), (30.4, 0), (31, 1), (86_400, 11), (90_000, 12)],
+)
+def test_a_latency_is_counted_up_to_its_bound(seconds: float, bucket: int) -> None:
+    assert ChangeLatency.of([seconds]).counts == [0] * bucket + [1]
