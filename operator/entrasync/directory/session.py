@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 import structlog
 
+from entrasync.directory.change_times import read_change_times
 from entrasync.directory.connect import reach, unreachable
 from entrasync.directory.controls import DIRSYNC, EXTENDED_DN, SHOW_DELETED
 from entrasync.directory.deltas import Deltas
@@ -28,7 +29,8 @@ from entrasync.directory.writer import may_stamp
 from entrasync.errors import ConfigurationError, TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    import datetime as dt
+    from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
 
     from entrasync.directory.ber import RawEntry
@@ -182,6 +184,14 @@ class DirectorySession:
         """
         with self._naming():
             yield from self._deltas.changes(cookie, attributes, _OBJECT_FILTER)
+
+    def change_times(self, guids: Iterable[str]) -> dict[str, dt.datetime]:
+        """Look up when this server took the last change of objects, to the second.
+
+        Tombstones included, where the account sees them; who is not found is absent.
+        """
+        with self._naming():
+            return read_change_times(self._reader, self._context.dn, guids)
 
     @property
     def delta_method(self) -> tuple[str, str]:

@@ -161,6 +161,12 @@ def adaptive_batches(
     """
     batch = _Batch(limits=_checked(limits()))
     for each in objects:
+        if not each.links:  # as most: nothing of it can be cut
+            if not batch.may_hold(each) or (batch.objects and references(each) > batch.left):
+                yield batch.objects
+                batch = _Batch(limits=_checked(limits()))
+            batch.add(each)
+            continue
         cutter = _Cutter(each)
         while not cutter.done:
             if not batch.may_hold(each):

@@ -30,6 +30,8 @@ class Cloud:
     """Most members of a group by version (`V1`, `V2`)."""
     ca_bundle_pem: str | None = None
     """Certificates to trust in addition."""
+    extra_ca_pem: str | None = None
+    """Certificates to trust for every cloud from here: of a proxy that opens connections."""
 
 
 def service_url(base: str) -> str:
@@ -100,18 +102,33 @@ def tls_context(cloud: Cloud) -> ssl.SSLContext:
     """Verification by the system's trust, and by the cloud's own bundle where it has one.
 
     Raises:
-        ConfigurationError: the bundle holds no certificate that can be read.
+        ConfigurationError: a bundle holds no certificate that can be read.
     """
     context = ssl.create_default_context()
-    if cloud.ca_bundle_pem:
-        try:
-            context.load_verify_locations(cadata=cloud.ca_bundle_pem)
-        except (ssl.SSLError, ValueError, TypeError):  # the last for what is no ASCII
-            raise ConfigurationError(
-                "CertificateNotTrusted",
-                "The bundle holds no PEM certificate that can be read: put the certificate of"
-                " the authority there, between its BEGIN and END lines.",
-                resource=f"AzureCloud/{cloud.name}",
-                field="spec.caBundle",
-            ) from None
+    resource = f"AzureCloud/{cloud.name}"
+    if cloud.ca_bundle_pem and not _trusts(context, cloud.ca_bundle_pem):
+        raise ConfigurationError(
+            "CertificateNotTrusted",
+            "The bundle holds no PEM certificate that can be read: put the certificate of"
+            " the authority there, between its BEGIN and END lines.",
+            resource=resource,
+            field="spec.caBundle",
+        )
+    if cloud.extra_ca_pem and not _trusts(context, cloud.extra_ca_pem):
+        raise ConfigurationError(
+            "CertificateNotTrusted",
+            "The certificates to trust in addition (extraCA of the chart, or the file that"
+            " ENTRASYNC_EXTRA_CA_FILE names) are no PEM certificates that can be read: put the"
+            " certificate of the proxy's authority there, between its BEGIN and END lines.",
+            resource=resource,
+        )
     return context
+
+
+def _trusts(context: ssl.SSLContext, pem: str) -> bool:
+    """Adds certificates to those a context trusts; `False` when there are none to be read."""
+    try:
+        context.load_verify_locations(cadata=pem)
+    except (ssl.SSLError, ValueError, TypeError):  # the last for what is no ASCII
+        return False
+    return True

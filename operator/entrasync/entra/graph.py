@@ -5,6 +5,7 @@ What it may not read is a fact (`GraphFacts`), not an error: a sync works withou
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
@@ -41,6 +42,7 @@ __all__ = [
     "GraphClient",
     "GraphFacts",
     "GraphRefusedError",
+    "LastSync",
     "Names",
     "SyncSettings",
     "graph_audience",
@@ -51,6 +53,7 @@ BETA: Final = "beta"
 MOST_PAGES: Final = 4_000
 """Most pages of one collection: four times the largest tenant there is."""
 _MOST_PAGES_OF_A_LOOKUP: Final = 20
+LAST_SYNC: Final = "onPremisesLastSyncDateTime"
 _COUNTED: Final = "enabledForCount"
 _ENABLED: Final = "Enabled"
 
@@ -98,6 +101,17 @@ class SyncSettings:
     features: Mapping[str, bool]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastSync:
+    """When a tenant was synced last, by whatever engine (`onPremisesLastSyncDateTime`).
+
+    Attributes:
+        time: aware; `None` for never.
+    """
+
+    time: dt.datetime | None
+
+
 class GraphClient:
     """Reads one tenant; a context manager. One connection, kept.
 
@@ -123,7 +137,7 @@ class GraphClient:
     ) -> None:
         if cloud.microsoft_graph is None:
             raise ConfigurationError(
-                "RunFailed",
+                "ConfigurationInvalid",
                 "the cloud names no Microsoft Graph; set `spec.microsoftGraph`",
                 resource=f"AzureCloud/{cloud.name}",
                 field="spec.microsoftGraph",
@@ -221,6 +235,20 @@ class GraphClient:
         found = document.get("value")
         return _settings(found[0]) if isinstance(found, list) and found else None
 
+    def last_sync(self) -> LastSync | None:
+        """When the tenant was synced last, `None` when that must not be read.
+
+        Raises:
+            TransientError: Graph cannot be reached, or is busy for too long.
+        """
+        try:
+            document = self._caller.get(f"{VERSION}/organization?$select={LAST_SYNC}")
+        except GraphRefusedError as error:
+            log.info("graph_last_sync_not_readable", status=error.status)
+            return None
+        found = document.get("value")
+        return _last_sync(found[0]) if isinstance(found, list) and found else None
+
     def _pages(
         self, document: Mapping[str, Any], most: int, collection: Collection
     ) -> Iterator[list[Account]]:
@@ -250,6 +278,21 @@ def _split(paths: Iterable[str]) -> Iterator[Sequence[str]]:
             some = []
     if some:
         yield some
+
+
+def _last_sync(document: Any) -> LastSync | None:
+    """What Graph says of the organization; what is no time is nothing that was said."""
+    if not isinstance(document, dict) or LAST_SYNC not in document:
+        return None
+    told = document[LAST_SYNC]
+    if told is None:
+        return LastSync(time=None)
+    try:
+        time = dt.datetime.fromisoformat(told)
+    except (TypeError, ValueError):
+        log.warning("graph_last_sync_unreadable")
+        return None
+    return LastSync(time=time if time.tzinfo else time.replace(tzinfo=dt.UTC))
 
 
 def _settings(document: Any) -> SyncSettings | None:

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 
 import httpx
 import msal
+import structlog
 from msal.exceptions import MsalServiceError
 
 from entrasync.entra.clouds import Cloud
@@ -60,10 +61,14 @@ class Audience:
 SYNC_SERVICE: Final = Audience(scope=SCOPE, role=SERVICE_ROLE)
 """The sync service."""
 
+_RENEWED_BEFORE: Final = dt.timedelta(minutes=5)
+"""How long before its end msal asks for another token."""
 _UNKNOWN_TENANT: Final = frozenset({90002, 900021, 900023})
 _TOO_MANY_REQUESTS: Final = 429
 _BUSY_ERRORS: Final = frozenset({"temporarily_unavailable", "server_error"})
 _TENANT_TEXTS: Final = ("AADSTS90002", "AADSTS900021", "AADSTS900023", "invalid_tenant")
+
+log = structlog.get_logger()
 
 
 class TokenSource(Protocol):
@@ -87,7 +92,7 @@ class MsalTokenSource:
         cloud: whose login authority issues them.
         tenant_id: the tenant.
         client_id: the application.
-        credential: how it proves itself.
+        credential: how it proves itself, or what reads that anew before each token is asked for.
         resource: `Kind/name` that errors point at.
         clock: aware now, to tell an expired certificate.
         audience: whom the tokens are for.
@@ -98,7 +103,7 @@ class MsalTokenSource:
         cloud: Cloud,
         tenant_id: str,
         client_id: str,
-        credential: Credential,
+        credential: Credential | Callable[[], Credential],
         *,
         resource: str,
         clock: Callable[[], dt.datetime],
@@ -107,7 +112,9 @@ class MsalTokenSource:
         self._cloud = cloud
         self._tenant_id = tenant_id
         self._client_id = client_id
-        self._credential = credential
+        self._read_credential = credential if callable(credential) else lambda: credential
+        self._credential = self._read_credential()
+        self._good_until = clock()
         self._resource = resource
         self._clock = clock
         self._audience = audience
@@ -143,9 +150,12 @@ class MsalTokenSource:
         if not isinstance(token, str):
             raise self._refused(answer)
         self._require_role(token)
+        self._good_until = self._clock() + _lifetime(answer) - _RENEWED_BEFORE
         return token
 
     def _acquire(self) -> Mapping[str, Any]:
+        if self._application is None or self._clock() >= self._good_until:
+            self._renew_credential()
         if self._application is None:
             try:
                 self._application = msal.ConfidentialClientApplication(
@@ -173,6 +183,14 @@ class MsalTokenSource:
                 resource=self._resource,
             ) from None
         return found
+
+    def _renew_credential(self) -> None:
+        """Takes the credential as it is now: whoever rotated it need not end the run for that."""
+        found = self._read_credential()
+        if found != self._credential:
+            self._credential = found
+            self._application = None
+            log.info("credential_changed", resource=self._resource)
 
     def _client_credential(self) -> str | dict[str, Any]:
         """The credential as msal takes it.
@@ -259,6 +277,12 @@ class MsalTokenSource:
             resource=self._resource,
             field="spec.application.clientId",
         )
+
+
+def _lifetime(answer: Mapping[str, Any]) -> dt.timedelta:
+    """How long a token is still good; no time where that is not told."""
+    told = answer.get("expires_in")
+    return dt.timedelta(seconds=told if isinstance(told, int) else 0)
 
 
 def _codes(answer: Mapping[str, Any]) -> set[int]:

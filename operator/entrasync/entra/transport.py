@@ -76,8 +76,8 @@ def transport_error(error: httpx.HTTPError, cloud: Cloud, url: str, field: str) 
         return ConfigurationError(
             "CertificateNotTrusted",
             f"The certificate of {host} is not trusted: name the authority that issued it in"
-            " spec.caBundle of a cloud with environment Custom, and make sure that no proxy"
-            " opens the connection.",
+            " spec.caBundle of a cloud with environment Custom; where a proxy opens the connection,"
+            " name the proxy's authority in extraCA of the chart.",
             resource=resource,
             field="spec.caBundle",
         )

@@ -25,7 +25,7 @@ from entrasync.runner.inputs import flow_rules, selection_rules
 from entrasync.runner.report import message_of
 from entrasync.runner.rights import missing_rights
 from entrasync.runner.source import directory_config, open_patiently
-from entrasync.runner.target import TenantFacts, connect_tenant, read_tenant
+from entrasync.runner.target import TenantFacts, connect_graph, connect_tenant, read_tenant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 ACCEPTED: Final = "Accepted"
 PATIENCE: Final = Patience(busy_seconds=120)
 """A check must have said what it found before its Job's deadline."""
+SHORT_PATIENCE: Final = Patience(busy_seconds=10, most_tries=2)
+"""For what a check can do without."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -60,7 +62,8 @@ def check(snapshot: Snapshot, secrets: SecretFiles) -> RunResult:
         nonlocal tenant
         with connect_tenant(snapshot, secrets, patience=PATIENCE) as client:
             tenant = read_tenant(client, snapshot)
-        return f"Signed in to {tenant.company.display_name or 'the tenant'}."
+        told = f"Signed in to {tenant.company.display_name or 'the tenant'}."
+        return f"{told} {_blind_spot(snapshot, secrets)}".strip()
 
     def try_directory(resource: ActiveDirectory) -> str:
         config = directory_config(resource, snapshot, secrets)
@@ -94,6 +97,20 @@ def check(snapshot: Snapshot, secrets: SecretFiles) -> RunResult:
         result.endpoint_url = tenant.endpoint_url
     result.directories = directories
     return result
+
+
+def _blind_spot(snapshot: Snapshot, secrets: SecretFiles) -> str:
+    """A sentence where runs could not notice another engine; empty where they could, or may."""
+    try:
+        with connect_graph(snapshot, secrets, patience=SHORT_PATIENCE) as graph:
+            if graph is None or graph.last_sync() is not None:
+                return ""
+    except EntrasyncError:
+        return ""  # it may be there for the runs
+    return (
+        "Without the permission Organization.Read.All on Microsoft Graph, runs notice no other"
+        " engine that syncs this tenant."
+    )
 
 
 def _attribute_rules(snapshot: Snapshot) -> AttributeRules:

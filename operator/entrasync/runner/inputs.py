@@ -87,7 +87,7 @@ def cycle_inputs(
         sync_resource=sync.key,
         mode=mode,
         scope=scope,
-        sources=_sources(snapshot, sync),
+        sources=() if snapshot.is_last else _sources(snapshot, sync),
         remembered=tuple(sync.status.scopes) if sync.status is not None else (),
         selection=selection,
         anchors=_anchors(sync),
@@ -107,6 +107,9 @@ def cycle_inputs(
         orphans=spec.orphans,
         drift=spec.drift,
         approved=_approved(snapshot),
+        takeover=tenant.spec.takeover,
+        last_export=None if tenant.status is None else tenant.status.last_export,
+        ends=snapshot.is_last,
     )
 
 

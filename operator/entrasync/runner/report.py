@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from entrasync.api.result import RunResult
 from entrasync.engine.explain_text import printable
+from entrasync.engine.outcome import format_duration
 from entrasync.errors import BlockedError, CancelledError, ConfigurationError, EntrasyncError
 from entrasync.runner.plan_text import effort_text
 
@@ -173,6 +174,13 @@ def _render_plan(result: RunResult) -> list[str]:
         if pacing.link_write_weight:
             told.append(f"a link counts as {pacing.link_write_weight} writes")
         lines.append(f"  paced: {', '.join(told)}")
+    if result.latency is not None and result.latency.objects:
+        latency = result.latency
+        average = format_duration(round(latency.sum_seconds / latency.objects))
+        longest = format_duration(latency.max_seconds)
+        lines.append(
+            f"  latency: {average} from a change to its confirmation on average, {longest} at most"
+        )
     if result.plan is not None and result.plan.outcomes:
         told = [f"{number} {name}" for name, number in result.plan.outcomes.items()]
         lines.append(f"  additions: {', '.join(told)}")
@@ -228,6 +236,8 @@ def _render_blocked(result: RunResult) -> list[str]:
     ]
     told += [f"{number} {sort}" for sort, number in (blocked.changes or {}).items()]
     rest = "; everything else went on" if blocked.held else ""
+    if not told:  # the whole export, not some changes of it
+        return []
     return [
         f"  blocked: {', '.join(told)}{rest}",
         f"  to let exactly these through, set spec.approvedPlan to {blocked.digest}",

@@ -22,16 +22,23 @@ from entrasync.api.snapshot import Snapshot, load_snapshot
 from entrasync.api.sync_run import RunMode
 from entrasync.directory.writer import open_writer
 from entrasync.engine.cycle import run_cycle
+from entrasync.engine.ending import run_last_cycle
 from entrasync.engine.inputs import CycleInputs, CycleParts
 from entrasync.engine.outcome import CycleOutcome
 from entrasync.engine.report import code_counts, excluded_counts
 from entrasync.entra.contracts import PROVISION, SyncVersion
+from entrasync.entra.graph import LastSync
 from entrasync.entra.pacing import Pacer, share_of
 from entrasync.errors import CancelledError, ConfigurationError, EntrasyncError
 from entrasync.runner.check import check
+from entrasync.runner.earlier import (
+    add_earlier_attempt,
+    earlier_attempt,
+    earlier_results,
+    lost_results_of,
+)
 from entrasync.runner.inputs import (
     cycle_inputs,
-    directory_of,
     effective_mode,
     effective_scope,
     require_sync,
@@ -46,16 +53,14 @@ from entrasync.runner.report import (
 )
 from entrasync.runner.report_run import report, shows_names
 from entrasync.runner.secret_files import SecretFiles
-from entrasync.runner.source import directory_config, open_patiently
+from entrasync.runner.source import Directories, open_patiently
 from entrasync.runner.target import connect_graph, connect_tenant, endpoint_of
 from entrasync.state.checkpoints import META_PACING
 from entrasync.state.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import TextIO
-
-    from entrasync.directory.model import DirectoryConfig
 
 SHOWN: Final = 10
 """Objects in error, and with a warning, that a result names."""
@@ -184,7 +189,8 @@ class _Request:
         sync, tenant = require_sync(snapshot)
         if self._state is None:
             raise ConfigurationError(
-                "RunFailed", "--state is needed: the folder that keeps state between runs"
+                "ConfigurationInvalid",
+                "--state is needed: the folder that keeps state between runs",
             )
         endpoint = endpoint_of(snapshot)
         if self.show is not None and shows_names(sync):
@@ -197,14 +203,11 @@ class _Request:
             max_group_members=endpoint.max_group_members,
             version=SyncVersion(endpoint.version),
         )
-        directories = {
-            source.name: directory_config(
-                directory_of(snapshot, source.name), snapshot, self._secrets
-            )
-            for source in inputs.sources
-        }
+        directories = Directories(snapshot, self._secrets)
+        directories.require(source.name for source in inputs.sources)
         structlog.contextvars.bind_contextvars(tenant=tenant.metadata.name)
         with Store(self._state) as store:
+            before = earlier_attempt(store.reports, snapshot)
             try:
                 self._run_cycle(snapshot, inputs, directories, store)
             except EntrasyncError as error:
@@ -214,14 +217,16 @@ class _Request:
                 result = self._add_facts(_result(self.outcome, mode))
             if store.set_aside is not None:
                 result.message = f"{store.set_aside} {result.message}".strip()
+            add_earlier_attempt(result, before)
             store.reports.keep_result(inputs.run, dt.datetime.now(dt.UTC), result.to_message())
+            result.earlier = earlier_results(store.reports, lost_results_of(snapshot))
         return result
 
     def _run_cycle(
         self,
         snapshot: Snapshot,
         inputs: CycleInputs,
-        directories: Mapping[str, DirectoryConfig],
+        directories: Directories,
         store: Store,
     ) -> None:
         pacer = _pacer(inputs, store)
@@ -246,11 +251,13 @@ class _Request:
                 cancelled=self._cancelled,
                 waiting=progress.waiting,
                 accounts=accounts,
+                last_sync=_nothing_told if accounts is None else accounts.last_sync,
                 planned=lambda plan: keep_plan(plan, inputs, store, self.outcome, self.show),
                 open_writer=lambda name: open_writer(directories[name]),
             )
             try:
-                run_cycle(inputs, parts, self.outcome)
+                run_a_cycle = run_last_cycle if inputs.ends else run_cycle
+                run_a_cycle(inputs, parts, self.outcome)
             finally:
                 self._endpoint = (inputs.version, client.endpoint_url)
 
@@ -285,9 +292,11 @@ class _Request:
         result.warning_count = outcome.warning_count
         result.changes = outcome.changes if outcome.plan is not None else None
         result.blocked_plan = outcome.blocked_plan
+        result.last_export = outcome.last_export
         result.approval_used = outcome.approval_used
         result.source = outcome.source
         result.requests = outcome.requests
+        result.latency = outcome.latency
         result.scopes = list(outcome.scopes)
         result.excluded = excluded_counts(outcome.excluded)
         result.timings = outcome.timings or None
@@ -295,6 +304,11 @@ class _Request:
         result.directories = dict(outcome.directories)
         result.drift = outcome.drift
         return result
+
+
+def _nothing_told() -> LastSync | None:
+    """A cloud without Graph does not tell when it was synced last."""
+    return None
 
 
 def _result(outcome: CycleOutcome, mode: SyncMode) -> RunResult:

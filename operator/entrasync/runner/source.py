@@ -10,9 +10,10 @@ from entrasync.api.snapshot import ca_certificates
 from entrasync.directory.model import DirectoryConfig
 from entrasync.directory.session import open_session
 from entrasync.errors import ConfigurationError, TransientError
+from entrasync.runner.inputs import directory_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from entrasync.api.active_directory import ActiveDirectory
@@ -38,7 +39,7 @@ def directory_config(
     spec = directory.spec
     if not spec.servers and spec.domain is None:
         raise ConfigurationError(
-            "ServerUnreachable",
+            "ConfigurationInvalid",
             "there is neither a server nor a domain; list `spec.servers`, or name `spec.domain`",
             resource=directory.key,
             field="spec.servers",
@@ -56,6 +57,35 @@ def directory_config(
         start_tls=spec.start_tls,
         resource=directory.key,
     )
+
+
+class Directories:
+    """How to reach the directories of a run, with their Secrets as they are at that moment.
+
+    A Secret that is rotated while a run goes on is used by the next connection.
+
+    Args:
+        snapshot: names the directories.
+        secrets: their credentials.
+    """
+
+    def __init__(self, snapshot: Snapshot, secrets: SecretFiles) -> None:
+        self._snapshot = snapshot
+        self._secrets = secrets
+
+    def require(self, sources: Iterable[str]) -> None:
+        """Tells what is missing before anything is done.
+
+        Raises:
+            ConfigurationError: as `directory_config`.
+        """
+        for source in sources:
+            self[source]
+
+    def __getitem__(self, source: str) -> DirectoryConfig:
+        """The directory of a source, by its name in the sync."""
+        directory = directory_of(self._snapshot, source)
+        return directory_config(directory, self._snapshot, self._secrets)
 
 
 def _password(directory: ActiveDirectory, secrets: SecretFiles) -> tuple[str, str]:
@@ -80,9 +110,10 @@ def _password(directory: ActiveDirectory, secrets: SecretFiles) -> tuple[str, st
         return "", ""
     name = spec.bind_secret_ref.name
     # no name and no usual password begins or ends with white space, but many files do
-    user = secrets.read(name, "username", resource=directory.key, field=BIND_FIELD).strip()
-    password = secrets.read(name, "password", resource=directory.key, field=BIND_FIELD)
-    return user, password.rstrip("\r\n")
+    user, password = secrets.read_together(
+        name, ("username", "password"), resource=directory.key, field=BIND_FIELD
+    )
+    return user.strip(), password.rstrip("\r\n")
 
 
 def _keytab(directory: ActiveDirectory, secrets: SecretFiles) -> Path | None:

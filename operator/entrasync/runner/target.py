@@ -114,7 +114,7 @@ def connect_tenant(
     """
     endpoint = endpoint_of(snapshot)
     tenant, resource = _tenant(snapshot)
-    cloud = _cloud(resource)
+    cloud = _cloud(resource, secrets.extra_ca())
     with (
         closing(_tokens(tenant, cloud, secrets)) as tokens,
         SyncServiceClient(
@@ -153,7 +153,7 @@ def connect_graph(
         patience: how long to go on after what passes by itself.
     """
     tenant, resource = _tenant(snapshot)
-    cloud = _cloud(resource)
+    cloud = _cloud(resource, secrets.extra_ca())
     audience = graph_audience(cloud)
     if audience is None:
         yield None
@@ -191,7 +191,7 @@ def _tenant(snapshot: Snapshot) -> tuple[EntraTenant, AzureCloud]:
     return snapshot.tenant, snapshot.cloud
 
 
-def _cloud(resource: AzureCloud) -> Cloud:
+def _cloud(resource: AzureCloud, extra_ca: str | None = None) -> Cloud:
     spec = resource.spec
     return Cloud(
         name=resource.metadata.name,
@@ -199,6 +199,7 @@ def _cloud(resource: AzureCloud) -> Cloud:
         sync_service_url=spec.sync_service.url,
         redirect_suffixes=tuple(spec.sync_service.redirect_suffixes),
         ca_bundle_pem=spec.ca_bundle,
+        extra_ca_pem=extra_ca,
         microsoft_graph=spec.microsoft_graph,
     )
 
@@ -211,7 +212,8 @@ def _tokens(
         cloud,
         tenant.spec.tenant_id,
         tenant.spec.application.client_id,
-        _credential(tenant, secrets),
+        # files change when a Secret does: what they hold is read again for each token
+        lambda: _credential(tenant, secrets),
         resource=tenant.key,
         clock=lambda: dt.datetime.now(dt.UTC),
         audience=audience,
@@ -225,18 +227,20 @@ def _credential(tenant: EntraTenant, secrets: SecretFiles) -> Credential:
     if sum(each is not None for each in ways) != 1:
         # refused at admission; files without a cluster come here unseen
         raise ConfigurationError(
-            "RunFailed",
+            "ConfigurationInvalid",
             "exactly one of `certificateSecretRef`, `clientSecretSecretRef` and `workloadIdentity`"
             " must be specified",
             resource=tenant.key,
             field="spec.application",
         )
     if application.certificate_secret_ref is not None:
-        name, field = application.certificate_secret_ref.name, _CERTIFICATE_FIELD
-        return CertificateCredential(
-            certificate=secrets.read(name, "tls.crt", resource=tenant.key, field=field),
-            private_key=secrets.read(name, "tls.key", resource=tenant.key, field=field),
+        certificate, key = secrets.read_together(
+            application.certificate_secret_ref.name,
+            ("tls.crt", "tls.key"),
+            resource=tenant.key,
+            field=_CERTIFICATE_FIELD,
         )
+        return CertificateCredential(certificate=certificate, private_key=key)
     if application.client_secret_secret_ref is not None:
         secret, field = application.client_secret_secret_ref, _SECRET_FIELD
         text = secrets.read(secret.name, secret.key, resource=tenant.key, field=field)

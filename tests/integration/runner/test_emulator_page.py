@@ -1,4 +1,8 @@
-"""The commands of docs/emulator.md, run as they stand there: from nothing to a synced tenant."""
+"""The commands that need no cluster, run as they stand in the documentation.
+
+Those of docs/emulator.md lead from nothing to a synced tenant; those of docs/state.md explain one
+of its people then.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +17,32 @@ from pathlib import Path
 import pytest
 
 from dev.cluster.places import ROOT
+from tests.support.documentation import blocks
 from tests.support.samba import SambaServer
 
 pytestmark = pytest.mark.integration
 
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PORT = "8443"
+SOMEBODY = """
+SOMEBODY=$(curl --silent --insecure --fail "${FAULTS%/faults}/objects?type=User&limit=1" \\
+  | python -c 'import json, sys
+print(json.load(sys.stdin)["items"][0]["attributes"]["userPrincipalName"])')
+"""
+"""A user of the tenant in place of the one that the page names."""
+NAMED = re.compile(r'jdoe@contoso\.test|"CN=Jane Doe,[^"]*"')
+
+
+def explanations() -> str:
+    """The commands of docs/state.md, for somebody who is there."""
+    (found,) = [
+        block.text
+        for block in blocks(ROOT / "docs" / "state.md")
+        if block.text.startswith("entrasync explain")
+    ]
+    commands, replaced = NAMED.subn('"$SOMEBODY"', found)
+    assert replaced == 2
+    return SOMEBODY + commands
 
 
 def free_port() -> str:
@@ -27,9 +51,9 @@ def free_port() -> str:
 
 
 def test_the_commands_do_what_the_page_says(tmp_path: Path, samba_small: SambaServer) -> None:
-    blocks = BLOCK.findall((ROOT / "docs" / "emulator.md").read_text())
-    assert len(blocks) == 5
-    script = "set -eu\n" + "\n".join(blocks) + "\n"
+    shown = BLOCK.findall((ROOT / "docs" / "emulator.md").read_text())
+    assert len(shown) == 5
+    script = "\n".join(["set -euo pipefail", *shown, explanations()]) + "\n"
     ca = tmp_path / "ad-ca.crt"
     ca.write_text(samba_small.ca_pem)
     with subprocess.Popen(
@@ -61,3 +85,5 @@ def test_the_commands_do_what_the_page_says(tmp_path: Path, samba_small: SambaSe
     assert "nothing had changed" in said
     assert '"busyEvery": 3' in said
     assert (tmp_path / "cloud.db").is_file()
+    assert len(re.findall(r"^    in scope: ", said, re.MULTILINE)) == 1
+    assert said.count('"driftCount":0') == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given
@@ -357,3 +357,10 @@ def test_the_token_of_one_cloud_goes_to_no_other(name: str) -> None:
     assert len(foreign) >= 3
     for host in foreign:
         assert redirected(f"https://{host}/", cloud, service_url(cloud.sync_service_url)) is None
+
+
+@pytest.mark.parametrize("pem", ["rubbish", "Zertifikat Ü"])
+def test_certificates_trusted_in_addition_that_cannot_be_read_are_named(pem: str) -> None:
+    with pytest.raises(ConfigurationError, match="extraCA") as caught:
+        tls_context(replace(with_bundle(None), extra_ca_pem=pem))
+    assert caught.value.reason == "CertificateNotTrusted"

@@ -19,10 +19,12 @@ from entrasync.entra import graph
 from entrasync.entra.clouds import Cloud
 from entrasync.entra.contracts import SyncObject, SyncObjectType, SyncOperation
 from entrasync.entra.graph import (
+    LAST_SYNC,
     Account,
     Collection,
     GraphClient,
     GraphRefusedError,
+    LastSync,
     Names,
     SyncSettings,
     graph_audience,
@@ -42,6 +44,7 @@ CLOUD = Cloud(
     microsoft_graph=f"https://{HOST}/",
 )
 USER = SyncObjectType.USER
+SYNCED = dt.datetime(2026, 3, 14, 15, 9, 26, tzinfo=dt.UTC)
 NOBODY = Names(anchors=frozenset({"nobody"}))
 
 Handler = Callable[[httpx.Request], httpx.Response]
@@ -456,6 +459,31 @@ def test_settings_are_read_from_documents(
     assert start(told(document)).client.settings() == expected
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ([], None),
+        ("no list", None),
+        (["no document"], None),
+        ([{"id": TENANT_ID}], None),
+        ([{LAST_SYNC: None}], LastSync(time=None)),
+        ([{LAST_SYNC: 7}], None),
+        ([{LAST_SYNC: "yesterday"}], None),
+        ([{LAST_SYNC: "2026-03-14T15:09:26Z"}], LastSync(time=SYNCED)),
+        ([{LAST_SYNC: "2026-03-14T15:09:26"}], LastSync(time=SYNCED)),
+        ([{LAST_SYNC: "2026-03-14T17:09:26+02:00"}], LastSync(time=SYNCED)),
+    ],
+)
+def test_when_the_tenant_was_synced_last_is_read_or_not_known(
+    start: Start, value: Any, expected: LastSync | None
+) -> None:
+    assert start(told({"value": value})).client.last_sync() == expected
+
+
+def test_when_it_was_synced_last_may_not_be_readable(start: Start) -> None:
+    assert start(httpx.Response(403)).client.last_sync() is None
+
+
 # --- the emulated Graph, over TLS --------------------------------------------------------------
 
 OBJECTS = [
@@ -560,6 +588,11 @@ def test_settings_of_the_tenant_are_told(client: GraphClient) -> None:
     assert len(found.features) == 19
     assert found.features["softMatchOnUpn"] is True
     assert found.features["blockSoftMatch"] is False
+
+
+@pytest.mark.integration
+def test_a_tenant_that_was_never_synced_says_so(client: GraphClient) -> None:
+    assert client.last_sync() == LastSync(time=None)
 
 
 @pytest.mark.integration

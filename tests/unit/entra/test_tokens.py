@@ -70,7 +70,9 @@ def start(asked: list[httpx.Request]) -> Iterator[Start]:
     sources: list[MsalTokenSource] = []
 
     def make(
-        handler: Handler, credential: Credential = SECRET, now: dt.datetime = NOW
+        handler: Handler,
+        credential: Credential | Callable[[], Credential] = SECRET,
+        now: dt.datetime = NOW,
     ) -> MsalTokenSource:
         source = MsalTokenSource(
             CLOUD, TENANT, CLIENT, credential, resource="EntraTenant/contoso", clock=lambda: now
@@ -272,6 +274,47 @@ def test_a_token_that_is_no_longer_good_is_asked_for_anew(start: Start) -> None:
     source.renew()
 
     assert source.token() == source.token() == tokens[1]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "secrets"), [(3599, ["old", "new"]), (290, ["old", "new"] * 2)]
+)
+def test_a_rotated_secret_is_used_by_the_next_token_and_not_sooner(
+    start: Start, asked: list[httpx.Request], seconds: int, secrets: list[str]
+) -> None:
+    token = jwt(roles=[SERVICE_ROLE])
+    now = SecretCredential(secret="old")
+    source = start(authority(granted(token, seconds)), lambda: now)
+    source.token()
+
+    now = SecretCredential(secret="new")
+    source.token()
+    if seconds == 290:  # it is asked for each time
+        now = SecretCredential(secret="old")
+        source.token()
+        now = SecretCredential(secret="new")
+    else:
+        source.renew()
+    source.token()
+
+    sent = [parse_qs(each.content.decode()) for each in asked if each.method == "POST"]
+    assert [form["client_secret"] for form in sent] == [[each] for each in secrets]
+
+
+def test_a_secret_that_is_gone_by_then_is_named(start: Start) -> None:
+    found: list[Credential] = [SECRET, SECRET]
+
+    def read() -> Credential:
+        if found:
+            return found.pop()
+        raise ConfigurationError("SecretNotFound", "Secret contoso-entra-app was not found")
+
+    source = start(authority(granted(jwt(roles=[SERVICE_ROLE]), 290)), read)
+    source.token()
+
+    with pytest.raises(ConfigurationError) as caught:
+        source.token()
+    assert caught.value.reason == "SecretNotFound"
 
 
 # --- workload identity -------------------------------------------------------------------------

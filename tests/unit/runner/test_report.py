@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from entrasync.api.directory_sync import BlockedPlan, DriftCounts, OrphanCounts, OwnedObjects
-from entrasync.api.result import CheckOutcome, RunResult
+from entrasync.api.result import ChangeLatency, CheckOutcome, RunResult
 from entrasync.api.sync_run import (
     Changes,
     CodeCount,
@@ -286,3 +286,12 @@ def test_the_words_of_a_service_do_nothing_to_a_terminal() -> None:
     )
 
     assert "X a= \\u001b[2J\\nSucceeded" in told
+
+
+def test_text_says_how_long_changes_took() -> None:
+    told = result("Succeeded").model_copy(update={"latency": ChangeLatency.of([30, 90])})
+    assert (
+        "  latency: 1m from a change to its confirmation on average, 1m30s at most"
+        in render_text(told).splitlines()
+    )
+    assert "latency" not in render_text(result("Succeeded"))
