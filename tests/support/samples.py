@@ -41,7 +41,8 @@ def tenant(*, ready: bool = True, **spec: Any) -> EntraTenant:
         | spec,
     }
     if ready:
-        manifest["status"] = {"lastCheckGeneration": 1, "conditions": [READY]}
+        valid = READY | {"type": "CredentialsValid"}
+        manifest["status"] = {"lastCheckGeneration": 1, "conditions": [READY, valid]}
     return EntraTenant.model_validate(manifest)
 
 

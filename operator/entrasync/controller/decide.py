@@ -3,272 +3,170 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from entrasync.api.active_directory import ActiveDirectory
-from entrasync.api.azure_cloud import AzureCloud
-from entrasync.api.directory_sync import DirectorySync, DirectorySyncStatus, SyncMode
-from entrasync.api.entra_tenant import EntraTenant
-from entrasync.api.sync_run import (
-    ENDED_PHASES,
-    REQUEST_ANNOTATION,
-    TRIGGER_LABEL,
-    RunMode,
-    RunPhase,
-    SyncRun,
-    Trigger,
+from entrasync.api.directory_sync import DirectorySyncStatus, RunSummary
+from entrasync.api.sync_run import RunMode, RunPhase, RunScope, SyncRun, Trigger
+from entrasync.controller.blockers import blocker, missing_reference
+from entrasync.controller.decisions import (
+    Active,
+    Blocked,
+    Decision,
+    ObservedSync,
+    StartRun,
+    Wait,
 )
-from entrasync.controller.check_times import is_checked
-from entrasync.controller.conditions import FALSE, TRUE, find, unready_for
 from entrasync.controller.durations import parse_time
-from entrasync.controller.reasons import needs_somebody
-from entrasync.controller.references import reference_problem
-from entrasync.controller.schedule import interval_of, next_due, retry_delay
+from entrasync.controller.inputs import call_for_a_run, inputs_of
+from entrasync.controller.runs_of_sync import (
+    active_run,
+    is_report,
+    name_of_answer,
+    name_of_slot,
+    pending_request,
+    phase_of,
+    runs_to_prune,
+)
+from entrasync.controller.schedule import Due, Timetable
 from entrasync.errors import ConfigurationError
 
-
-@dataclass(slots=True, frozen=True, kw_only=True)
-class ObservedSync:
-    """All that a decision rests on.
-
-    Attributes:
-        sync: the DirectorySync.
-        tenant: its EntraTenant, `None` when it does not exist.
-        cloud: the tenant's AzureCloud, `None` when it does not exist.
-        account_labels: labels of the ServiceAccount its tenant names, `None` when it does not
-            exist.
-        directories: its ActiveDirectories by name; absent when they do not exist.
-        runs: all SyncRuns of it.
-        claimed_by: who else owns the tenant, as `namespace/name`; `None` when nobody does.
-    """
-
-    sync: DirectorySync
-    tenant: EntraTenant | None
-    cloud: AzureCloud | None
-    directories: Mapping[str, ActiveDirectory]
-    runs: Sequence[SyncRun]
-    claimed_by: str | None = None
-    account_labels: Mapping[str, str] | None = None
-
-
-@dataclass(slots=True, frozen=True)
-class Wait:
-    """Nothing to do before a moment; `None`: before something changes."""
-
-    until: dt.datetime | None
-
-
-@dataclass(slots=True, frozen=True)
-class StartRun:
-    """Make a SyncRun of this name."""
-
-    name: str
-    trigger: Trigger
-
-
-@dataclass(slots=True, frozen=True)
-class Active:
-    """A run is queued or under way."""
-
-    run: str
-
-
-@dataclass(slots=True, frozen=True)
-class Blocked:
-    """No run can start."""
-
-    reason: str
-    message: str
-    stalled: bool
-    checking: bool = False
-    """Whether it is only that a check has not ended yet."""
-
-
-Decision = Wait | StartRun | Active | Blocked
+__all__ = [
+    "Active",
+    "Blocked",
+    "Decision",
+    "ObservedSync",
+    "StartRun",
+    "Wait",
+    "active_run",
+    "blocker",
+    "decide",
+    "inputs_now",
+    "is_changed",
+    "is_report",
+    "missing_reference",
+    "next_start",
+    "phase_of",
+    "runs_to_prune",
+]
 
 
 def decide(observed: ObservedSync, now: dt.datetime) -> Decision:
-    """The one thing to do now. Total: never raises."""
+    """The one thing to do now. Total: never raises.
+
+    A request by a person starts a run whenever one can run at all. What starts by itself waits for
+    the schedule and its windows besides.
+    """
     sync = observed.sync
     if sync.metadata.deletion_timestamp:
         return Wait(None)
     active = active_run([run for run in observed.runs if not is_report(run)])
     if active is not None:
-        return Active(active.metadata.name)
+        return _hindered(observed, active, now) or Active(active.metadata.name)
     blocked = blocker(observed, now)
     if blocked is not None:
         return blocked
-    status = sync.status or DirectorySyncStatus()
-    request = sync.metadata.annotations.get(REQUEST_ANNOTATION, "")
-    if request and request != status.last_handled_request:
-        name = f"{sync.metadata.name}-{hashlib.sha256(request.encode()).hexdigest()[:8]}"
-        return StartRun(name, Trigger.ANNOTATION)
+    scope = _scope(observed)
+    request = pending_request(observed)
+    if request is not None:
+        return StartRun(name_of_answer(observed, request), Trigger.ANNOTATION, scope)
     if sync.spec.suspend:
         return Wait(None)
-    last = status.last_run
-    if last is None or last.generation != sync.metadata.generation:
-        return StartRun(_slot_name(observed, now), Trigger.SPEC_CHANGE)
     try:
-        due = due_time(observed, now)
+        due = _due(observed, now)
     except ConfigurationError as error:
         return Blocked(error.reason, f"`{error.field}`: {error.message}", stalled=True)
-    if due <= now:
-        return StartRun(_slot_name(observed, now), Trigger.SCHEDULE)
-    return Wait(due)
+    if due.at > now:
+        return Wait(due.at, due.held)
+    trigger = Trigger.SPEC_CHANGE if is_changed(observed) else Trigger.SCHEDULE
+    return StartRun(name_of_slot(observed, now), trigger, scope)
 
 
-def due_time(observed: ObservedSync, now: dt.datetime) -> dt.datetime:
-    """When the next scheduled run is due; sooner after a failure that may pass by itself.
+def next_start(observed: ObservedSync, decision: Decision, now: dt.datetime) -> dt.datetime | None:
+    """When the next run is to start by itself; `None` when none is to.
+
+    With a run under way it is the one after. Where something keeps a sync from running, it is the
+    time that passes or has passed without a run.
+    """
+    if isinstance(decision, Wait):
+        return decision.until
+    if observed.sync.spec.suspend or observed.sync.metadata.deletion_timestamp:
+        return None
+    try:
+        if isinstance(decision, Blocked):
+            due = _due(observed, now).at
+        else:
+            started = _start_of(observed, decision, now)
+            due = now if started is None else _timetable(observed).by_slot(started, now).at
+    except ConfigurationError:
+        return None
+    return None if due == now else due  # it starts as soon as it can: that is no time to tell
+
+
+def is_changed(observed: ObservedSync) -> bool:
+    """Whether something that affects results is not as it was for the last run; new syncs are."""
+    last = (observed.sync.status or DirectorySyncStatus()).last_run
+    if last is None:
+        return True
+    if last.inputs is None:
+        return last.generation != observed.sync.metadata.generation
+    return call_for_a_run(inputs_now(observed), last.inputs)
+
+
+def _hindered(observed: ObservedSync, run: SyncRun, now: dt.datetime) -> Blocked | None:
+    """What keeps the sync from running, where the active run takes nothing back of it.
+
+    A run that only waits does not, nor one that only looks.
+    """
+    own_mode = str(run.spec.mode or RunMode.APPLY) in {RunMode.APPLY, observed.sync.spec.mode}
+    if own_mode and phase_of(run) is not RunPhase.QUEUED:
+        return None
+    blocked = blocker(observed, now)
+    return None if blocked is None or blocked.checking else blocked
+
+
+def inputs_now(observed: ObservedSync) -> str:
+    """Digest of what a run would work from now."""
+    return inputs_of(observed.sync, observed.tenant, observed.cloud, observed.directories)
+
+
+def _due(observed: ObservedSync, now: dt.datetime) -> Due:
+    """When the next run starts by itself.
 
     Raises:
         ConfigurationError: the schedule is not valid.
     """
+    timetable = _timetable(observed)
     status = observed.sync.status or DirectorySyncStatus()
+    last = status.last_run
+    if last is None or is_changed(observed):
+        return timetable.at_once(now)
+    ended = parse_time(last.completion_time)
+    if last.phase == RunPhase.FAILED and ended is not None:
+        return timetable.after_failure(max(status.consecutive_failures, 1), ended, now)
+    started = _started(last)
+    return timetable.at_once(now) if started is None else timetable.by_slot(started, now)
+
+
+def _started(run: RunSummary) -> dt.datetime | None:
+    """When a run started; one that was cancelled before counts from its end."""
+    return parse_time(run.start_time) or parse_time(run.completion_time)
+
+
+def _start_of(observed: ObservedSync, decision: Decision, now: dt.datetime) -> dt.datetime | None:
+    """When the run under way started, or was made where it has not started."""
+    if not isinstance(decision, Active):
+        return now
+    run = next(each for each in observed.runs if each.metadata.name == decision.run)
+    started = parse_time(run.status.start_time) if run.status else None
+    return started or parse_time(run.metadata.creation_timestamp)
+
+
+def _timetable(observed: ObservedSync) -> Timetable:
+    return Timetable.of(observed.sync.spec.schedule, observed.sync.metadata.uid)
+
+
+def _scope(observed: ObservedSync) -> RunScope | None:
+    """Full when the schedule wants it now; else what the run finds necessary."""
     schedule = observed.sync.spec.schedule
-    started = parse_time(status.last_run.start_time) if status.last_run else None
-    # a start in the future is a clock that was set back: do not wait for it
-    due = next_due(schedule, min(started or now, now))
-    failures = _failures_in_a_row(status)
-    ended = parse_time(status.last_run.completion_time) if status.last_run else None
-    if failures and ended is not None:
-        due = min(due, min(ended, now) + retry_delay(failures, interval_of(schedule)))
-    return due
-
-
-def active_run(runs: Sequence[SyncRun]) -> SyncRun | None:
-    """The run that is queued or under way; the running one before the queued, the oldest first.
-
-    Of the queued a report is the first: it is short, and shows why the others cannot start.
-    """
-    unended = [run for run in runs if phase_of(run) not in ENDED_PHASES]
-    unended.sort(
-        key=lambda run: (
-            phase_of(run) is not RunPhase.RUNNING,
-            not is_report(run),
-            run.metadata.creation_timestamp or "",
-            run.metadata.name,
-        )
-    )
-    return unended[0] if unended else None
-
-
-def is_report(run: SyncRun) -> bool:
-    """Whether a run only prints what the state holds: to a sync it is as if it were not there."""
-    return run.spec.mode is RunMode.REPORT
-
-
-def phase_of(run: SyncRun) -> RunPhase:
-    """The phase of a run; Queued while it has none."""
-    if run.status is None or run.status.phase is None:
-        return RunPhase.QUEUED
-    return RunPhase(run.status.phase)
-
-
-def blocker(observed: ObservedSync, now: dt.datetime) -> Blocked | None:
-    """What keeps a sync from running; `None` when it may."""
-    missing = missing_reference(observed)
-    if missing is not None:
-        return Blocked(
-            "ReferenceNotFound",
-            missing,
-            stalled=needs_somebody("ReferenceNotFound", _unready_for(observed, now)),
-        )
-    if observed.tenant is None or observed.cloud is None:
-        return None
-    unusable = reference_problem(observed.tenant, observed.cloud, observed.account_labels)
-    if unusable is not None:
-        reason, message = unusable
-        stalled = needs_somebody(reason, _unready_for(observed, now))
-        return Blocked(reason, message, stalled=stalled)
-    if observed.sync.spec.mode is SyncMode.APPLY and observed.claimed_by is not None:
-        return Blocked(
-            "TenantClaimed",
-            f"`spec.target`: DirectorySync {observed.claimed_by} owns this tenant already; delete"
-            " it, or set `spec.mode` of one of them to Preview",
-            stalled=True,
-        )
-    parts: list[EntraTenant | ActiveDirectory] = [
-        observed.tenant,
-        *observed.directories.values(),
-    ]
-    for part in parts:
-        problem = _part_problem(observed, part, now)
-        if problem is not None:
-            return problem
-    return None
-
-
-def missing_reference(observed: ObservedSync) -> str | None:
-    """A sentence about the first resource that is named and not there."""
-    spec = observed.sync.spec
-    for index, source in enumerate(spec.sources):
-        name = source.active_directory_ref.name
-        if name not in observed.directories:
-            field = f"spec.sources[{index}].activeDirectoryRef"
-            return (
-                f"`{field}`: ActiveDirectory {name} does not exist; create it or correct the name"
-            )
-    if observed.tenant is None:
-        name = spec.target.entra_tenant_ref.name
-        return (
-            f"`spec.target.entraTenantRef`: EntraTenant {name} does not exist; create it or correct"
-            " the name"
-        )
-    if observed.cloud is None:
-        name = observed.tenant.spec.cloud_ref.name
-        return (
-            f"EntraTenant/{observed.tenant.metadata.name} `spec.cloudRef`: AzureCloud {name} does"
-            " not exist; see `kubectl get azurecloud`"
-        )
-    return None
-
-
-def runs_to_prune(observed: ObservedSync) -> list[str]:
-    """Names of finished runs beyond the history limits; never one a person made."""
-    spec = observed.sync.spec
-    ours = [
-        run
-        for run in observed.runs
-        if TRIGGER_LABEL in run.metadata.labels and phase_of(run) in ENDED_PHASES
-    ]
-    ours.sort(key=lambda run: run.metadata.creation_timestamp or "", reverse=True)
-    good = [run for run in ours if phase_of(run) is RunPhase.SUCCEEDED]
-    bad = [run for run in ours if phase_of(run) is not RunPhase.SUCCEEDED]
-    surplus = good[spec.successful_runs_history_limit :] + bad[spec.failed_runs_history_limit :]
-    return [run.metadata.name for run in surplus]
-
-
-def _part_problem(
-    observed: ObservedSync, part: EntraTenant | ActiveDirectory, now: dt.datetime
-) -> Blocked | None:
-    ready = find(part.status.conditions, "Ready") if part.status else None
-    if ready is not None and ready.status == FALSE:
-        stalled = needs_somebody(ready.reason, _unready_for(observed, now))
-        return Blocked(ready.reason, f"{part.key} {ready.message}", stalled=stalled)
-    if not is_checked(part) or ready is None or ready.status != TRUE:
-        return Blocked("Checking", f"{part.key} is being checked", stalled=False, checking=True)
-    return None
-
-
-def _unready_for(observed: ObservedSync, now: dt.datetime) -> dt.timedelta:
-    status = observed.sync.status
-    return dt.timedelta() if status is None else unready_for(status.conditions, now)
-
-
-def _failures_in_a_row(status: DirectorySyncStatus) -> int:
-    count = 0
-    for run in status.history:
-        if run.phase != RunPhase.FAILED:
-            break
-        count += 1
-    return count
-
-
-def _slot_name(observed: ObservedSync, now: dt.datetime) -> str:
-    """Name of a scheduled run: the minute it starts in, with the second when that is taken."""
-    minutes, seconds = divmod(int(now.timestamp()), 60)
-    name = f"{observed.sync.metadata.name}-{minutes}"
-    taken = {run.metadata.name for run in observed.runs}
-    return name if name not in taken else f"{name}{seconds:02d}"
+    every = schedule.full_every if schedule else None
+    runs = (observed.sync.status or DirectorySyncStatus()).runs_since_full
+    return RunScope.FULL if every is not None and runs + 1 >= every else None

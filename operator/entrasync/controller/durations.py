@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Final
 
 import durationpy
+
+CLOCKS: Final = dt.timedelta(seconds=10)
+"""How far the clocks of several API servers of one cluster may be apart."""
 
 
 def parse_duration(text: str) -> dt.timedelta:
@@ -26,11 +30,22 @@ def parse_time(text: str | None) -> dt.datetime | None:
         return None
     try:
         found = dt.datetime.fromisoformat(text)
-    except ValueError:
+        return found.astimezone(dt.UTC) if found.tzinfo else found.replace(tzinfo=dt.UTC)
+    except (ValueError, OverflowError):
         return None
-    return found.astimezone(dt.UTC) if found.tzinfo else found.replace(tzinfo=dt.UTC)
 
 
 def format_time(value: dt.datetime) -> str:
     """An aware time as RFC 3339 in UTC, whole seconds."""
     return value.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def is_older(one: str | None, other: str | None) -> bool:
+    """Whether one object was made before another, beyond doubt; false where that is not known.
+
+    Args:
+        one: its `creationTimestamp`.
+        other: that of the other one.
+    """
+    made, later = parse_time(one), parse_time(other)
+    return made is not None and later is not None and made < later - CLOCKS

@@ -1,55 +1,72 @@
 """The operator's only door to Kubernetes.
 
 Plain JSON objects go in and come out: the typed models of the client library refuse fields of newer
-servers. Each call has a timeout.
+servers. How calls are sent is in `transport`.
 """
 
 from __future__ import annotations
 
-import json
-from typing import Any, Final, cast
-from urllib.parse import quote, urlencode
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+from urllib.parse import quote
 
+import orjson
 from kubernetes import client, config
-from kubernetes.client.exceptions import ApiException
-from urllib3.exceptions import HTTPError
 
 from entrasync.api.common import GROUP, VERSION
-from entrasync.errors import EntrasyncError, TransientError
+from entrasync.controller.transport import (
+    READ_SECONDS,
+    RETRIES,
+    ApiError,
+    Manifest,
+    Policy,
+    ServerError,
+    Transport,
+)
+from entrasync.errors import ConfigurationError
 
-CONNECT_SECONDS: Final = 5
-READ_SECONDS: Final = 30
+__all__ = [
+    "CONFLICT",
+    "NOT_FOUND",
+    "ApiError",
+    "Gateway",
+    "Manifest",
+    "connect",
+    "core_path",
+    "job_path",
+    "lease_path",
+    "resource_path",
+]
+
 PAGE: Final = 500
+FRESH_LISTINGS: Final = 3
+"""How often a listing is begun anew whose place was forgotten meanwhile."""
+THREADS: Final = 40
+"""Connections kept open: one for each thread that may call at once."""
 
 BAD_REQUEST: Final = 400
 NOT_FOUND: Final = 404
 CONFLICT: Final = 409
+GONE: Final = 410
+ALREADY_EXISTS: Final = "AlreadyExists"
 
-Manifest = dict[str, Any]
-
-
-class ApiError(EntrasyncError):
-    """The API server refused a call.
-
-    Args:
-        status: HTTP status.
-        message: what it said.
-    """
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__("RunFailed", message)
-        self.status = status
+_List = list[Manifest]
+"""Within the class `list` is a method."""
+_METADATA_ONLY: Final = (
+    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+)
 
 
 class Gateway:
-    """Calls of the Kubernetes API, synchronous.
+    """Calls of the Kubernetes API, synchronous; safe to use from several threads.
 
     Args:
         api: a configured client.
+        policy: how calls are made.
     """
 
-    def __init__(self, api: client.ApiClient) -> None:
-        self._api = api
+    def __init__(self, api: client.ApiClient, policy: Policy | None = None) -> None:
+        self._transport = Transport(api, policy or Policy())
 
     def get(self, path: str) -> Manifest | None:
         """One object; `None` when there is none."""
@@ -60,28 +77,78 @@ class Gateway:
                 return None
             raise
 
-    def list(self, path: str, selector: str = "") -> list[Manifest]:
-        """All objects of a collection, page by page."""
-        found: list[Manifest] = []
+    def list(
+        self, path: str, selector: str = "", *, fields: Mapping[str, str] | None = None
+    ) -> list[Manifest]:
+        """All objects of a collection.
+
+        Args:
+            path: of the collection.
+            selector: by labels.
+            fields: values of selectable fields.
+        """
+        query = {"labelSelector": selector} if selector else {}
+        if fields:
+            query["fieldSelector"] = ",".join(f"{at}={value}" for at, value in fields.items())
+        found: _List = []
+        for anew, page in self._pages(path, query):
+            found = page if anew else found + page
+        return found
+
+    def each(self, path: str, field_selector: str = "") -> Iterator[Manifest]:
+        """Objects of a collection one by one, so that they are never all held.
+
+        Some may come twice.
+
+        Args:
+            path: of the collection.
+            field_selector: as the API server understands it.
+        """
+        query = {"fieldSelector": field_selector} if field_selector else {}
+        for _, page in self._pages(path, query):
+            yield from page
+
+    def list_metadata(self, path: str, field_selector: str = "") -> Iterator[Manifest]:
+        """The same, their metadata only."""
+        query = {"fieldSelector": field_selector} if field_selector else {}
+        for _, page in self._pages(path, query, accept=_METADATA_ONLY):
+            for each in page:
+                yield each["metadata"]
+
+    def _pages(
+        self, path: str, query: Mapping[str, str], accept: str = "application/json"
+    ) -> Iterator[tuple[bool, _List]]:
+        """Pages of a collection, and whether one begins anew what came before.
+
+        The place between two pages is forgotten after some minutes; then the listing begins anew,
+        the last time in one piece.
+        """
         proceed = ""
+        fresh = 1
         while True:
-            query = {"limit": str(PAGE)}
-            if selector:
-                query["labelSelector"] = selector
+            at = {**query, "limit": str(PAGE)} if fresh < FRESH_LISTINGS else dict(query)
             if proceed:
-                query["continue"] = proceed
-            page = self._call("GET", path, query=query)
-            found += page.get("items", [])
-            proceed = page.get("metadata", {}).get("continue", "")
+                at["continue"] = proceed
+            try:
+                found = self._call("GET", path, query=at, accept=accept)
+            except ApiError as error:
+                if error.status != GONE or not proceed:
+                    raise
+                proceed = ""
+                fresh += 1
+                continue
+            yield not proceed, found.get("items") or []
+            proceed = found.get("metadata", {}).get("continue", "")
             if not proceed:
-                return found
+                return
 
     def create(self, path: str, manifest: Manifest) -> bool:
         """Creates an object; false when one of its name is already there."""
         try:
             self._call("POST", path, body=manifest)
         except ApiError as error:
-            if error.status == CONFLICT:
+            # a quota that changed meanwhile is a conflict too, and nothing is there then
+            if error.status == CONFLICT and error.api_reason in {ALREADY_EXISTS, ""}:
                 return False
             raise
         return True
@@ -120,23 +187,62 @@ class Gateway:
             raise
         return True
 
-    def delete(self, path: str) -> None:
-        """Deletes an object, its dependents first; fine when it is gone."""
+    def patch(self, path: str, patch: Manifest, resource_version: str | None = None) -> bool:
+        """Merges into an object, its status aside; false when it is gone or changed meanwhile.
+
+        Args:
+            path: of the object.
+            patch: a JSON merge patch.
+            resource_version: the one the patch was made for; `None` for whatever there is.
+        """
+        if resource_version is not None:
+            metadata = {**patch.get("metadata", {}), "resourceVersion": resource_version}
+            patch = {**patch, "metadata": metadata}
         try:
-            self._call("DELETE", path, body={"propagationPolicy": "Foreground"})
+            self._call("PATCH", path, body=patch, content="application/merge-patch+json")
         except ApiError as error:
-            if error.status != NOT_FOUND:
+            if error.status in {CONFLICT, NOT_FOUND}:
+                return False
+            raise
+        return True
+
+    def delete(
+        self, path: str, *, uid: str | None = None, resource_version: str | None = None
+    ) -> None:
+        """Deletes an object, its dependents first; fine when it is gone.
+
+        Args:
+            path: of the object.
+            uid: of the very object that is meant; another one of its name stays.
+            resource_version: the one that was decided on; what changed since stays.
+        """
+        body: Manifest = {"propagationPolicy": "Foreground"}
+        meant = {"uid": uid, "resourceVersion": resource_version}
+        preconditions = {name: value for name, value in meant.items() if value is not None}
+        if preconditions:
+            body["preconditions"] = preconditions
+        try:
+            self._call("DELETE", path, body=body)
+        except ApiError as error:
+            if error.status != NOT_FOUND and not (preconditions and error.status == CONFLICT):
                 raise
 
     def log_of(self, namespace: str, pod: str, lines: int) -> str:
-        """The last lines of a pod's log; nothing while there is none."""
+        """The last lines of a pod's log; nothing while there is none.
+
+        Raises:
+            ApiError: it cannot be had, for example because its node does not answer.
+        """
         path = f"{core_path('pods', namespace, pod)}/log"
         try:
-            return self._send("GET", path, query={"tailLines": str(lines)}).decode(errors="replace")
+            data = self._transport.send("GET", path, query={"tailLines": str(lines)})
+        except ServerError as error:
+            raise ApiError(error.status, error.message) from None
         except ApiError as error:
             if error.status in {BAD_REQUEST, NOT_FOUND}:  # its container has not begun, or is gone
                 return ""
             raise
+        return data.decode(errors="replace")
 
     def _call(
         self,
@@ -144,59 +250,53 @@ class Gateway:
         path: str,
         *,
         body: Manifest | None = None,
-        query: dict[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
         content: str = "application/json",
+        accept: str = "application/json",
     ) -> Manifest:
-        data = self._send(method, path, body=body, query=query, content=content)
-        return cast("Manifest", json.loads(data)) if data else {}
-
-    def _send(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: Manifest | None = None,
-        query: dict[str, str] | None = None,
-        content: str = "application/json",
-    ) -> bytes:
-        serialized = self._api.param_serialize(
-            method,
-            path + (f"?{urlencode(query)}" if query else ""),
-            header_params={"Accept": "application/json", "Content-Type": content},
-            body=body,
-            auth_settings=["BearerToken"],
+        data = self._transport.send(
+            method, path, body=body, query=query, content=content, accept=accept
         )
-        try:
-            answer = self._api.call_api(
-                *serialized, _request_timeout=(CONNECT_SECONDS, READ_SECONDS)
-            )
-            data: bytes = answer.read()  # type: ignore[no-untyped-call]  # untyped in the library
-        except ApiException as error:
-            raise ApiError(error.status or 0, _reason(error.body)) from None
-        except (HTTPError, OSError) as error:
-            raise TransientError(
-                "RunFailed", f"the Kubernetes API cannot be reached ({type(error).__name__})"
-            ) from None
-        if not 200 <= answer.status < 300:  # noqa: PLR2004  - HTTP's own bounds of success
-            raise ApiError(answer.status, _reason(data))
-        return data
+        found: Manifest = orjson.loads(data) if data else {}
+        return found
 
 
-def _reason(body: object) -> str:
-    try:
-        return str(json.loads(cast("str", body))["message"])
-    except (ValueError, KeyError, TypeError):
-        return "the API server gave no reason"
+def connect(
+    *,
+    permit: Callable[[], None] = lambda: None,
+    counted: Callable[[str, int], None] = lambda _, __: None,
+    seconds: float = READ_SECONDS,
+    retries: int = RETRIES,
+) -> Gateway:
+    """A gateway by the pod's ServiceAccount, else by the KUBECONFIG.
 
-
-def connect() -> Gateway:
-    """A gateway by the pod's ServiceAccount, else by the KUBECONFIG."""
+    Args:
+        permit: see `Policy`; so are the others.
+        counted: see there.
+        seconds: longest wait for an answer.
+        retries: how often a call is sent again by itself; 0 when nothing may take longer than
+            `seconds`.
+    """
     settings = client.Configuration()
-    try:
-        config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]  # same
-    except config.ConfigException:
-        config.load_kube_config(client_configuration=settings)  # type: ignore[no-untyped-call]  # same
-    return Gateway(client.ApiClient(settings))
+    settings.connection_pool_maxsize = THREADS
+
+    def load() -> None:
+        """Reads the credentials; their files change when they are rotated."""
+        try:
+            config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]  # untyped in the library
+        except config.ConfigException:
+            try:
+                config.load_kube_config(client_configuration=settings)  # type: ignore[no-untyped-call]  # same
+            except config.ConfigException as error:
+                raise ConfigurationError(
+                    "ConfigurationInvalid",
+                    "there is no ServiceAccount of a pod, and the KUBECONFIG cannot be used"
+                    f" ({error}); set KUBECONFIG to a file with a current context",
+                ) from None
+
+    load()
+    policy = Policy(permit=permit, counted=counted, renew=load, seconds=seconds, retries=retries)
+    return Gateway(client.ApiClient(settings), policy)
 
 
 def resource_path(plural: str, namespace: str | None = None, name: str | None = None) -> str:

@@ -1,82 +1,169 @@
-"""From a finished Job to a result. Pure: the Job and its pods in, a RunResult out."""
+"""From a run whose Job is over to what it left. Pure: the run, its Job and pods in."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 from entrasync.api.result import RunResult
+from entrasync.api.sync_run import SyncRun
+from entrasync.controller.nodes import pod_has_ended
 from entrasync.controller.pods import CONTAINER
+from entrasync.controller.run_status import why_ended
+from entrasync.controller.starting import has_started, newest
 
-_JOB_REASONS = {
-    "DeadlineExceeded": (
-        "DeadlineExceeded",
-        (
-            "the run took longer than it may: `spec.runner.activeDeadlineSeconds`, a report half an"
-            " hour; raise it, the next run goes on where this one stopped"
-        ),
-    ),
-}
+__all__ = ["Ending", "ending_of", "job_has_ended", "pod_has_ended", "run_has_ended"]
+
+_OUT_OF_MEMORY: Final = "OOMKilled"
+_NEVER_RAN: Final = frozenset({"StartError", "ContainerCannotRun"})
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Ending:
+    """How a run ended.
+
+    Attributes:
+        result: what it left, or what is known without.
+        lost: whether it ran, and nobody has read what it left.
+    """
+
+    result: RunResult
+    lost: bool = False
 
 
 def job_has_ended(job: dict[str, Any]) -> bool:
     """Whether a Job is over: only `Complete` and `Failed` say so, and only once no pod is left."""
     status = job.get("status", {})
-    ended = any(
-        condition["type"] in {"Complete", "Failed"} and condition["status"] == "True"
-        for condition in status.get("conditions", [])
+    return bool(_ended_as(job)) and not status.get("active") and not status.get("terminating")
+
+
+def run_has_ended(job: dict[str, Any] | None, pods: Sequence[dict[str, Any]]) -> bool:
+    """Whether nothing of a run is at work any more.
+
+    A Job that is deleted ends with its pods: they are asked to end, and have a while to do so.
+    """
+    if job is not None and not job["metadata"].get("deletionTimestamp"):
+        return job_has_ended(job)
+    return all(pod_has_ended(pod) for pod in pods)
+
+
+def ending_of(run: SyncRun, job: dict[str, Any] | None, pods: Sequence[dict[str, Any]]) -> Ending:
+    """How a run ended that is over.
+
+    A runner that was asked to end says `Cancelled`, and knows not why: that is told here.
+
+    Args:
+        run: as it was.
+        job: its Job; `None` when that is gone.
+        pods: of the Job, as far as they are still there.
+    """
+    last = newest(pods)
+    found = None if last is None else RunResult.from_message(_terminated(last).get("message", ""))
+    if found is not None and found.outcome != "Cancelled":
+        return Ending(result=found)
+    why = _why_ended(run, job, last)
+    if found is not None:
+        told = {"outcome": why.outcome, "reason": why.reason, "message": why.message}
+        return Ending(result=found.model_copy(update=told))
+    return Ending(result=why, lost=_may_have_worked(run, job, last))
+
+
+def _why_ended(run: SyncRun, job: dict[str, Any] | None, last: dict[str, Any] | None) -> RunResult:
+    if run.spec.cancel:
+        return RunResult(
+            outcome="Cancelled", reason="Cancelled", message="cancelled by `spec.cancel`"
+        )
+    said = why_ended(run)
+    if said is not None:
+        return _failed(said.reason, said.message)
+    if job is not None and _ended_as(job).get("reason") == "DeadlineExceeded":
+        return _failed(
+            "DeadlineExceeded",
+            "the run took longer than it may: `spec.runner.activeDeadlineSeconds`, a report half an"
+            " hour; raise it, the next run goes on where this one stopped",
+        )
+    if job is None or job["metadata"].get("deletionTimestamp"):
+        return _failed(
+            "ResultLost",
+            "its Job is gone: it was deleted, or ended and was removed a day later, and the"
+            " operator did not see it; the next run goes on where this one stopped",
+        )
+    return _why_failed(last)
+
+
+def _why_failed(last: dict[str, Any] | None) -> RunResult:
+    """Why a Job failed whose pod left no result of its own."""
+    if last is None:
+        return _failed(
+            "ResultLost",
+            "its pod vanished before its result was read, as when a node object is deleted; the"
+            " next run tells what it did, and goes on where it stopped",
+        )
+    ended = _terminated(last)
+    reason, code = str(ended.get("reason", "")), ended.get("exitCode")
+    name = last["metadata"].get("name", "")
+    if reason == _OUT_OF_MEMORY:
+        return _failed(
+            "OutOfMemory",
+            f"pod {name} used more memory than it may: raise `spec.runner.resources.limits.memory`;"
+            " the next run goes on where this one stopped",
+        )
+    if reason in _NEVER_RAN:
+        said = str(ended.get("message", ""))[:300]
+        return _failed(
+            "JobCannotStart",
+            f"{reason}: {said}; the image is not one of entrasync: see `image.repository` of the"
+            " chart",
+        )
+    if ended.get("message") and RunResult.from_message(str(ended["message"])) is not None:
+        # it was asked to end, and nobody of us asked
+        return _failed(
+            "RunFailed",
+            f"pod {name} was asked to end: somebody deleted it, or its node goes down; the next run"
+            " goes on where this one stopped",
+        )
+    said = last.get("status", {}).get("message")
+    how = f" with exit code {code}" if code is not None else ""
+    why = f" ({str(said)[:300]})" if said else ""
+    return _failed(
+        "RunFailed",
+        f"pod {name} ended without a result{how}{why}; its log says more, and the next run goes on"
+        " where this one stopped",
     )
-    return ended and not status.get("active") and not status.get("terminating")
 
 
-def result_of(job: dict[str, Any], pods: Sequence[dict[str, Any]]) -> RunResult:
-    """The result a Job's pod left, or what the Job's own end tells when there is none."""
-    for pod in sorted(pods, key=created, reverse=True):
-        found = RunResult.from_message(_termination_message(pod))
-        if found is not None:
-            return found
+def _may_have_worked(run: SyncRun, job: dict[str, Any] | None, last: dict[str, Any] | None) -> bool:
+    """Whether a run without a result may have changed something all the same."""
+    if run.status is None or not run.status.start_time:
+        return False
+    if last is not None:
+        return has_started(last)
+    if run.status.progress is not None:
+        return True
+    why = why_ended(run)
+    if why is not None and why.reason == "JobCannotStart":
+        return False
+    counts = (job or {}).get("status", {})
+    return job is None or bool(counts.get("failed") or counts.get("succeeded"))
+
+
+def _failed(reason: str, message: str) -> RunResult:
+    return RunResult(outcome="Failed", reason=reason, message=message)
+
+
+def _ended_as(job: dict[str, Any]) -> dict[str, Any]:
+    """The condition that says that a Job is over; empty while it is not."""
     for condition in job.get("status", {}).get("conditions", []):
-        if condition["type"] == "Failed" and condition.get("reason") in _JOB_REASONS:
-            reason, message = _JOB_REASONS[condition["reason"]]
-            return RunResult(outcome="Failed", reason=reason, message=message)
-    return RunResult(
-        outcome="Failed",
-        reason="RunFailed",
-        message="the pod of the run ended without a result; its log says more, and the next run"
-        " goes on where this one stopped",
-    )
+        if condition["type"] in {"Complete", "Failed"} and condition["status"] == "True":
+            found: dict[str, Any] = condition
+            return found
+    return {}
 
 
-def cannot_start(pods: Sequence[dict[str, Any]]) -> str | None:
-    """Why a pod does not start, in Kubernetes' own words; `None` while nothing is wrong."""
-    for pod in pods:
-        status = pod.get("status", {})
-        for condition in status.get("conditions", []):
-            if condition["type"] == "PodScheduled" and condition["status"] == "False":
-                return str(condition.get("message", "the pod cannot be scheduled"))
-        for container in status.get("containerStatuses", []):
-            waiting = container.get("state", {}).get("waiting", {})
-            if waiting.get("reason", "ContainerCreating") not in {
-                "ContainerCreating",
-                "PodInitializing",
-            }:
-                return f"{waiting['reason']}: {waiting.get('message', '')}".strip()
-    return None
-
-
-def pod_has_ended(pod: dict[str, Any]) -> bool:
-    """Whether nothing of a pod can still write."""
-    return pod.get("status", {}).get("phase") in {"Succeeded", "Failed"}
-
-
-def _termination_message(pod: dict[str, Any]) -> str:
+def _terminated(pod: dict[str, Any]) -> dict[str, Any]:
     for container in pod.get("status", {}).get("containerStatuses", []):
         if container.get("name") == CONTAINER:
-            ended = container.get("state", {}).get("terminated", {})
-            return str(ended.get("message", ""))
-    return ""
-
-
-def created(pod: dict[str, Any]) -> str:
-    """When a pod was made, in a form that sorts."""
-    return str(pod.get("metadata", {}).get("creationTimestamp", ""))
+            ended: dict[str, Any] = container.get("state", {}).get("terminated", {})
+            return ended
+    return {}

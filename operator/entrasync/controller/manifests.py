@@ -1,26 +1,29 @@
-"""Every object the operator makes, as pure functions of what it is made for."""
+"""Every object the operator makes, as pure functions of what it is made for; but for snapshots."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any, Final
 
 from entrasync.api.active_directory import ActiveDirectory
 from entrasync.api.common import API_VERSION, Resource
-from entrasync.api.directory_sync import DirectorySync, DirectorySyncStatus
+from entrasync.api.directory_sync import DELETION_FINALIZER, DirectorySync
 from entrasync.api.entra_tenant import EntraTenant
 from entrasync.api.runner import AccessMode, Runner, Storage, StorageType
-from entrasync.api.snapshot import SNAPSHOT_FILE, Snapshot, dump_snapshot
+from entrasync.api.snapshot import Snapshot
 from entrasync.api.sync_run import (
     GENERATION_ANNOTATION,
     RUN_LABEL,
     SYNC_LABEL,
     TRIGGER_LABEL,
     RunMode,
+    RunScope,
     SyncRun,
     Trigger,
 )
 from entrasync.controller.environment import Environment
+from entrasync.controller.inputs import INPUTS_ANNOTATION
 from entrasync.controller.pods import CONTAINER, build_pod
 
 MANAGED_BY: Final = {
@@ -38,8 +41,26 @@ REPORT_DEADLINE_SECONDS: Final = 1_800
 TTL_SECONDS: Final = 86_400
 
 
-def build_sync_run(sync: DirectorySync, name: str, trigger: Trigger) -> dict[str, Any]:
-    """A SyncRun the operator makes for a DirectorySync."""
+def build_sync_run(
+    sync: DirectorySync,
+    name: str,
+    trigger: Trigger,
+    *,
+    scope: RunScope | None = None,
+    annotations: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """A SyncRun the operator makes for a DirectorySync.
+
+    Args:
+        sync: what it is a run of.
+        name: its name.
+        trigger: why it is made.
+        scope: what it reads; `None` for what it finds necessary.
+        annotations: what is kept on it besides.
+    """
+    spec: dict[str, Any] = {"directorySyncRef": {"name": sync.metadata.name}}
+    if scope is not None:
+        spec["scope"] = str(scope)
     return {
         "apiVersion": API_VERSION,
         "kind": "SyncRun",
@@ -51,10 +72,13 @@ def build_sync_run(sync: DirectorySync, name: str, trigger: Trigger) -> dict[str
                 SYNC_LABEL: sync.metadata.name,
                 TRIGGER_LABEL: str(trigger),
             },
-            "annotations": {GENERATION_ANNOTATION: str(sync.metadata.generation)},
+            "annotations": {
+                GENERATION_ANNOTATION: str(sync.metadata.generation),
+                **(annotations or {}),
+            },
             "ownerReferences": [owner_reference(sync)],
         },
-        "spec": {"directorySyncRef": {"name": sync.metadata.name}},
+        "spec": spec,
     }
 
 
@@ -98,38 +122,13 @@ def job_name(run: SyncRun) -> str:
 
 def claim_name(sync: DirectorySync) -> str:
     """Name of the claim that keeps the state of a sync."""
-    return f"entrasync-{sync.metadata.name}"
-
-
-def build_snapshot(run: SyncRun, snapshot: Snapshot) -> dict[str, Any]:
-    """The immutable ConfigMap that holds what a run works from."""
-    resources: list[Resource] = []
-    if snapshot.cloud is not None:
-        resources.append(snapshot.cloud.model_copy(update={"status": None}))
-    if snapshot.tenant is not None:
-        resources.append(snapshot.tenant.model_copy(update={"status": None}))
-    resources += [d.model_copy(update={"status": None}) for d in snapshot.directories.values()]
-    if snapshot.sync is not None:
-        resources.append(_with_pins_only(snapshot.sync))
-    resources.append(run.model_copy(update={"status": None}))
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {
-            "name": job_name(run),
-            "namespace": run.metadata.namespace,
-            "labels": _run_labels(run),
-            "ownerReferences": [owner_reference(run)],
-        },
-        "immutable": True,
-        "data": {SNAPSHOT_FILE: dump_snapshot([_bare(resource) for resource in resources])},
-    }
+    return storage_of(sync).claim_name or f"entrasync-{sync.metadata.name}"
 
 
 def build_claim(sync: DirectorySync) -> dict[str, Any] | None:
-    """The claim that keeps state between runs; `None` when it is not to be kept."""
-    storage = _storage(sync)
-    if storage.type is StorageType.EPHEMERAL:
+    """The claim that keeps state between runs; `None` when none is to be made."""
+    storage = storage_of(sync)
+    if storage.type is StorageType.EPHEMERAL or storage.claim_name is not None:
         return None
     spec: dict[str, Any] = {
         "accessModes": [str(storage.access_mode or AccessMode.READ_WRITE_ONCE_POD)],
@@ -144,16 +143,35 @@ def build_claim(sync: DirectorySync) -> dict[str, Any] | None:
             "name": claim_name(sync),
             "namespace": sync.metadata.namespace,
             "labels": {**MANAGED_BY, SYNC_LABEL: sync.metadata.name},
-            "ownerReferences": [owner_reference(sync)],
+            # that of a sync whose last run needs it is given to it when that is done
+            "ownerReferences": (
+                [] if DELETION_FINALIZER in sync.metadata.finalizers else [owner_reference(sync)]
+            ),
         },
         "spec": spec,
     }
 
 
-def build_job(run: SyncRun, snapshot: Snapshot, environment: Environment) -> dict[str, Any]:
-    """The Job of a run: one pod without rights in Kubernetes, everything mounted as files."""
+def build_job(
+    run: SyncRun,
+    snapshot: Snapshot,
+    environment: Environment,
+    *,
+    config_map: str,
+    inputs: str | None = None,
+) -> dict[str, Any]:
+    """The Job of a run: one pod without rights in Kubernetes, everything mounted as files.
+
+    Args:
+        run: what it is for.
+        snapshot: what the run works from.
+        environment: settings of the operator.
+        config_map: name of the ConfigMap that holds the snapshot.
+        inputs: digest of what the run works from.
+    """
     runner = (snapshot.sync.spec.runner if snapshot.sync else None) or Runner()
-    labels = _run_labels(run)
+    labels = run_labels(run)
+    annotations = {RUN_LABEL: run.metadata.name}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -161,6 +179,7 @@ def build_job(run: SyncRun, snapshot: Snapshot, environment: Environment) -> dic
             "name": job_name(run),
             "namespace": run.metadata.namespace,
             "labels": labels,
+            "annotations": annotations | ({} if inputs is None else {INPUTS_ANNOTATION: inputs}),
             "ownerReferences": [owner_reference(run)],
         },
         "spec": {
@@ -189,12 +208,15 @@ def build_job(run: SyncRun, snapshot: Snapshot, environment: Environment) -> dic
                 ]
             },
             "template": {
-                "metadata": {"labels": labels},
+                "metadata": {
+                    "labels": {**(runner.pod_labels or {}), **labels},
+                    "annotations": {**(runner.pod_annotations or {}), **annotations},
+                },
                 "spec": build_pod(
                     snapshot,
                     runner,
                     environment,
-                    config_map=job_name(run),
+                    config_map=config_map,
                     claim=_kept_in(snapshot),
                 ),
             },
@@ -213,31 +235,20 @@ def _deadline(run: SyncRun, snapshot: Snapshot, runner: Runner) -> int:
 
 def _kept_in(snapshot: Snapshot) -> str | None:
     """The claim a run's state is kept in; `None` when it is not kept."""
-    if snapshot.sync is None or _storage(snapshot.sync).type is StorageType.EPHEMERAL:
+    if snapshot.sync is None or storage_of(snapshot.sync).type is StorageType.EPHEMERAL:
         return None
     return claim_name(snapshot.sync)
 
 
-def _storage(sync: DirectorySync) -> Storage:
+def storage_of(sync: DirectorySync) -> Storage:
+    """Where a sync keeps its state."""
     runner = sync.spec.runner
     return (runner.storage if runner else None) or Storage()
 
 
-def _run_labels(run: SyncRun) -> dict[str, str]:
+def run_labels(run: SyncRun) -> dict[str, str]:
+    """Labels of everything that is made for a run."""
     labels = {**MANAGED_BY, RUN_LABEL: job_name(run)}
     if run.spec.directory_sync_ref is not None:
         labels[SYNC_LABEL] = run.spec.directory_sync_ref.name
     return labels
-
-
-def _with_pins_only(sync: DirectorySync) -> DirectorySync:
-    """The containers pinned in the status survive a lost volume; the rest is no input."""
-    pins = (sync.status or DirectorySyncStatus()).scopes
-    status = DirectorySyncStatus(scopes=pins) if pins else None
-    return sync.model_copy(update={"status": status})
-
-
-def _bare(resource: Resource) -> Resource:
-    """The resource without annotations, of which kubectl keeps a copy of everything."""
-    metadata = resource.metadata.model_copy(update={"annotations": {}, "resource_version": ""})
-    return resource.model_copy(update={"metadata": metadata})

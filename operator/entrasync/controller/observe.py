@@ -8,8 +8,9 @@ from entrasync.api.active_directory import ActiveDirectory
 from entrasync.api.azure_cloud import AzureCloud
 from entrasync.api.directory_sync import DirectorySync
 from entrasync.api.entra_tenant import EntraTenant
-from entrasync.api.sync_run import SyncRun
+from entrasync.api.sync_run import SYNC_FIELD, SyncRun
 from entrasync.controller.claims import TenantClaims
+from entrasync.controller.classes import class_problem
 from entrasync.controller.decide import ObservedSync
 from entrasync.controller.resources import Resources
 
@@ -36,7 +37,7 @@ class Observer:
         if tenant is not None:
             cloud = self.resources.get(AzureCloud, None, tenant.spec.cloud_ref.name)
             account_labels = self.resources.account_labels(tenant)
-        if tenant is not None and cloud is not None:
+        if tenant is not None and cloud is not None and class_problem(sync, [tenant]) is None:
             claimed_by = self.claims.settle(sync, cloud, tenant)
         directories = {}
         for source in sync.spec.sources:
@@ -44,12 +45,7 @@ class Observer:
             found = self.resources.get(ActiveDirectory, namespace, wanted)
             if found is not None:
                 directories[wanted] = found
-        runs = [
-            run
-            for run in self.resources.list(SyncRun, namespace)
-            if run.spec.directory_sync_ref is not None
-            and run.spec.directory_sync_ref.name == sync.metadata.name
-        ]
+        runs = self.resources.list(SyncRun, namespace, fields={SYNC_FIELD: sync.metadata.name})
         return ObservedSync(
             sync=sync,
             tenant=tenant,

@@ -14,6 +14,7 @@ from entrasync.api.snapshot import (
     Snapshot,
 )
 from entrasync.controller.environment import Environment
+from entrasync.controller.pod_settings import with_settings
 
 RUNNER_USER: Final = 10001
 CONTAINER: Final = "run"
@@ -25,6 +26,9 @@ IDENTITY_FILE: Final = "token"
 IDENTITY_VOLUME: Final = "workload-identity"
 TOKEN_SECONDS: Final = 3600
 """How long a token of the pod's ServiceAccount lasts; the kubelet renews it long before."""
+GRACE_SECONDS: Final = 300
+"""How long a runner that is asked to end may take to come to its next checkpoint: most calls of the
+service are answered by then. What is cut off is found out by the next run."""
 DEFAULT_RESOURCES: Final = {"requests": {"cpu": "100m", "memory": "256Mi"}}
 
 
@@ -48,6 +52,7 @@ def build_pod(
     resources = runner.resources
     pod = {
         "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": {
@@ -106,7 +111,18 @@ def build_pod(
             {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
         ],
     }
-    return _with_identity(pod, snapshot)
+    return _with_identity(with_settings(_placed(pod, runner), environment.runner), snapshot)
+
+
+def _placed(pod: dict[str, Any], runner: Runner) -> dict[str, Any]:
+    """The pod with what its sync says of where it may run."""
+    wanted = runner.model_dump(
+        mode="json",
+        by_alias=True,
+        exclude_none=True,
+        include={"node_selector", "tolerations", "affinity", "priority_class_name"},
+    )
+    return {**pod, **wanted}
 
 
 def _with_identity(pod: dict[str, Any], snapshot: Snapshot) -> dict[str, Any]:

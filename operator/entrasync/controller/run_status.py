@@ -5,6 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from typing import Final
 
+from entrasync.api.common import Condition
+from entrasync.api.reason import Severity
+from entrasync.api.reasons import needs_somebody, severity_of
 from entrasync.api.result import RunResult
 from entrasync.api.sync_run import (
     ENDED_PHASES,
@@ -20,10 +23,13 @@ from entrasync.api.sync_run import (
     Totals,
     Trigger,
 )
-from entrasync.controller.conditions import FALSE, MESSAGE_LENGTH, TRUE, UNKNOWN, Wanted, merge
+from entrasync.controller.conditions import FALSE, TRUE, UNKNOWN, Wanted, find, merge
 from entrasync.controller.durations import format_duration, format_time, parse_time
 
-RUN_CONDITIONS: Final = ("Ready", "Complete", "Failed", "Reconciling", "Stalled")
+RUN_CONDITIONS: Final = ("Ready", "Complete", "Failed", "Reconciling", "Stalled", "ResultLost")
+ENDED_BY_US: Final = frozenset({"DeadlineExceeded", "JobCannotStart", "ReferenceNotFound"})
+"""Reasons for which the operator ends a run that was started; Ready shows them before it does."""
+_LOST: Final = "nobody has read what it did; the next run of the sync tells it"
 PHASES: Final = {
     "Succeeded": RunPhase.SUCCEEDED,
     "SucceededWithErrors": RunPhase.SUCCEEDED,
@@ -33,26 +39,92 @@ PHASES: Final = {
 }
 
 
-def run_started(run: SyncRun, mode: RunMode, job: str, now: dt.datetime) -> SyncRunStatus:
-    """Status of a run whose Job was made."""
-    status = run_waiting(run, mode, "RunActive", "its Job was made", now)
+def run_started(
+    run: SyncRun,
+    mode: RunMode,
+    job: str,
+    now: dt.datetime,
+    *,
+    inputs: str | None = None,
+    note: str = "",
+) -> SyncRunStatus:
+    """Status of a run whose Job was made.
+
+    Args:
+        run: as it was read.
+        mode: what it does.
+        job: name of its Job.
+        now: the time.
+        inputs: digest of what it works from.
+        note: what else people should know.
+    """
+    message = "its Job was made" + (f"; {note}" if note else "")
+    status = run_active(run, message, now)
+    status.mode = str(mode)
     status.phase = RunPhase.RUNNING
     status.start_time = status.start_time or format_time(now)
     status.job_name = job
+    status.inputs = inputs or status.inputs
     return status
+
+
+def run_active(run: SyncRun, message: str, now: dt.datetime) -> SyncRunStatus:
+    """Status of a run that is under way, and nothing is known to be wrong."""
+    status = _begun(run)
+    wanted = Wanted(status=UNKNOWN, reason="RunActive", message=message)
+    reconciling = Wanted(status=TRUE, reason="RunActive", message=message)
+    return _finish_run(run, status, {"Ready": wanted, "Reconciling": reconciling}, now)
 
 
 def run_waiting(
     run: SyncRun, mode: RunMode, reason: str, message: str, now: dt.datetime
 ) -> SyncRunStatus:
-    """Status of a run that has not ended; Queued unless it was started already."""
+    """Status of a run that waits for its turn, or for somebody; Queued unless it was started."""
+    status = _begun(run)
+    status.mode = str(mode)
+    made = parse_time(run.metadata.creation_timestamp) or now
+    severe = severity_of(reason) in {Severity.NEEDS_SOMEBODY, Severity.BLOCKED}
+    if severe and needs_somebody(reason, now - made):
+        bad = Wanted(status=FALSE, reason=reason, message=message)
+        yes = Wanted(status=TRUE, reason=reason, message=message)
+        return _finish_run(run, status, {"Ready": bad, "Stalled": yes}, now)
+    wanted = Wanted(status=UNKNOWN, reason=reason, message=message)
+    reconciling = Wanted(status=TRUE, reason=reason, message=message)
+    return _finish_run(run, status, {"Ready": wanted, "Reconciling": reconciling}, now)
+
+
+def run_stuck(run: SyncRun, reason: str, message: str, now: dt.datetime) -> SyncRunStatus:
+    """Status of a run that does not get on, and is tried on for a while."""
+    bad = Wanted(status=FALSE, reason=reason, message=message)
+    reconciling = Wanted(status=TRUE, reason=reason, message=message)
+    return _finish_run(run, _begun(run), {"Ready": bad, "Reconciling": reconciling}, now)
+
+
+def run_winding_up(run: SyncRun, reason: str, message: str, now: dt.datetime) -> SyncRunStatus:
+    """Status of a run that is being ended; why it is, if we ended it, stays in Ready."""
+    status = _begun(run)
+    reconciling = Wanted(status=TRUE, reason=reason, message=message)
+    why = why_ended(run)
+    ready = (
+        Wanted(status=UNKNOWN, reason=reason, message=message)
+        if why is None
+        else Wanted(status=FALSE, reason=why.reason, message=why.message)
+    )
+    return _finish_run(run, status, {"Ready": ready, "Reconciling": reconciling}, now)
+
+
+def why_ended(run: SyncRun) -> Condition | None:
+    """Why the operator ends a run, as it said before it did; `None` when it does not."""
+    ready = find(run.status.conditions, "Ready") if run.status else None
+    ours = ready is not None and ready.status == FALSE and ready.reason in ENDED_BY_US
+    return ready if ours else None
+
+
+def _begun(run: SyncRun) -> SyncRunStatus:
     status = run.status.model_copy(deep=True) if run.status else SyncRunStatus()
     status.phase = status.phase or RunPhase.QUEUED
     status.trigger = trigger_of(run)
-    status.mode = str(mode)
-    wanted = Wanted(status=UNKNOWN, reason=reason, message=message[:MESSAGE_LENGTH])
-    reconciling = Wanted(status=TRUE, reason=reason, message=message[:MESSAGE_LENGTH])
-    return _finish_run(run, status, {"Ready": wanted, "Reconciling": reconciling}, now)
+    return status
 
 
 def run_progressed(
@@ -65,8 +137,17 @@ def run_progressed(
     return status
 
 
-def run_ended(run: SyncRun, result: RunResult, now: dt.datetime) -> SyncRunStatus:
-    """Status of a run by its result."""
+def run_ended(
+    run: SyncRun, result: RunResult, now: dt.datetime, *, lost: bool = False
+) -> SyncRunStatus:
+    """Status of a run by its result.
+
+    Args:
+        run: as it was read.
+        result: what it left.
+        now: the time.
+        lost: whether it may have done more than the result tells.
+    """
     status = run.status.model_copy(deep=True) if run.status else SyncRunStatus()
     started = parse_time(status.start_time) or now
     status.phase = PHASES[result.outcome]
@@ -92,13 +173,15 @@ def run_ended(run: SyncRun, result: RunResult, now: dt.datetime) -> SyncRunStatu
     status.warning_count = result.warning_count
     status.pacing = result.pacing
     status.timings = result.timings
-    message = result.message[:MESSAGE_LENGTH]
+    message = result.message
+    unknown = {"ResultLost": Wanted(status=TRUE, reason=result.reason, message=_LOST)}
+    more = unknown if lost else {}
     if status.phase is RunPhase.SUCCEEDED:
         good = Wanted(status=TRUE, reason=result.reason, message=message)
         return _finish_run(run, status, {"Ready": good, "Complete": good}, now)
     bad = Wanted(status=FALSE, reason=result.reason, message=message)
     yes = Wanted(status=TRUE, reason=result.reason, message=message)
-    return _finish_run(run, status, {"Ready": bad, "Failed": yes, "Stalled": yes}, now)
+    return _finish_run(run, status, {"Ready": bad, "Failed": yes, "Stalled": yes, **more}, now)
 
 
 def totals(result: RunResult) -> Totals | None:

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from entrasync.api.snapshot import SNAPSHOT_FILE, Snapshot, load_snapshot
 from entrasync.api.sync_run import Trigger
-from entrasync.controller import manifests
+from entrasync.controller import manifests, snapshots
 from entrasync.controller.environment import Environment
+from entrasync.controller.runner_settings import ConfigMapKey, RunnerSettings
 from tests.support import samples
 from tests.support.golden import check_golden
 
@@ -49,14 +50,53 @@ KEYTAB = replace(
         )
     },
 )
+PLACED = replace(
+    SNAPSHOT,
+    sync=samples.sync(
+        runner={
+            "storage": {"claimName": "contoso-state"},
+            "activeDeadlineSeconds": 7200,
+            "resources": {"limits": {"memory": "1Gi"}},
+            "nodeSelector": {"example.org/pool": "sync"},
+            "tolerations": [{"key": "spot", "operator": "Exists", "effect": "NoSchedule"}],
+            "affinity": {
+                "podAntiAffinity": {
+                    "requiredDuringSchedulingIgnoredDuringExecution": [
+                        {
+                            "labelSelector": {"matchLabels": {"app": "noisy"}},
+                            "topologyKey": "kubernetes.io/hostname",
+                        }
+                    ]
+                }
+            },
+            "priorityClassName": "sync",
+            "podLabels": {"team": "identity", "entrasync.dev/run": "not-mine-to-say"},
+            "podAnnotations": {"example.org/owner": "identity"},
+        }
+    ),
+)
+SET = replace(
+    ENVIRONMENT,
+    runner=RunnerSettings(
+        pull_secrets=("registry",),
+        https_proxy="http://proxy.example:3128",
+        no_proxy=".svc",
+        extra_ca=ConfigMapKey(name="extra-ca", key="ca.crt"),
+    ),
+)
 MADE: dict[str, dict[str, Any]] = {
     "sync-run": manifests.build_sync_run(samples.sync(), RUN.metadata.name, Trigger.SCHEDULE),
     "check": manifests.build_check(samples.tenant(), "contoso-check"),
     "claim": manifests.build_claim(samples.sync()) or {},
-    "config-map": manifests.build_snapshot(RUN, SNAPSHOT),
-    "job": manifests.build_job(RUN, SNAPSHOT, ENVIRONMENT),
-    "job-workload-identity": manifests.build_job(RUN, IDENTITY, ENVIRONMENT),
-    "job-keytab": manifests.build_job(RUN, KEYTAB, ENVIRONMENT),
+    "config-map": snapshots.build_snapshot(RUN, SNAPSHOT),
+    "job": manifests.build_job(RUN, SNAPSHOT, ENVIRONMENT, config_map="snapshot"),
+    "job-workload-identity": manifests.build_job(RUN, IDENTITY, ENVIRONMENT, config_map="snapshot"),
+    "job-placed": manifests.build_job(
+        RUN, PLACED, ENVIRONMENT, config_map="snapshot", inputs="0123456789abcdef"
+    ),
+    "config-map-lost": snapshots.build_snapshot(RUN, SNAPSHOT, ["contoso-2", "contoso-1"]),
+    "job-keytab": manifests.build_job(RUN, KEYTAB, ENVIRONMENT, config_map="snapshot"),
+    "job-set": manifests.build_job(RUN, SNAPSHOT, SET, config_map="snapshot"),
 }
 
 
@@ -66,7 +106,8 @@ def test_it_is_as_it_was(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["claim", "config-map", "job", "job-keytab", "job-workload-identity"]
+    "name",
+    ["claim", "config-map", "job", "job-keytab", "job-placed", "job-set", "job-workload-identity"],
 )
 def test_kubernetes_accepts_it(name: str) -> None:
     kubernetes_validate.validate(MADE[name], "1.31", strict=True)

@@ -65,11 +65,11 @@ def test_the_job_has_the_secrets_of_all_and_a_shared_certificate_once() -> None:
     mounted = {v["secret"]["secretName"] for v in pod["volumes"] if "secret" in v}
     assert mounted == {"contoso-ad-reader", "contoso-entra-app", "fabrikam-reader"}
     (config,) = [v for v in pod["volumes"] if v["name"] == "config"]
+    (snapshot,) = [each for each in place.objects.values() if each.get("kind") == "ConfigMap"]
     assert [each["configMap"]["name"] for each in config["projected"]["sources"]] == [
-        "manual",
+        snapshot["metadata"]["name"],
         "contoso-ca",
     ]
-    (snapshot,) = [each for each in place.objects.values() if each.get("kind") == "ConfigMap"]
     documents = list(yaml.safe_load_all(snapshot["data"]["run.yaml"]))
     named = [d["metadata"]["name"] for d in documents if d["kind"] == "ActiveDirectory"]
     assert named == ["contoso", "fabrikam"]

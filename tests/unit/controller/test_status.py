@@ -15,11 +15,17 @@ from entrasync.api.sync_run import (
     ObjectError,
     Pacing,
     PlanSummary,
+    RunMode,
     RunProgress,
 )
 from entrasync.controller.decide import Active, Blocked, Decision, Wait
-from entrasync.controller.part_status import cloud_status, part_checked
-from entrasync.controller.run_status import run_ended
+from entrasync.controller.part_status import (
+    cloud_status,
+    generation_seen,
+    part_blocked,
+    part_checked,
+)
+from entrasync.controller.run_status import run_ended, run_stuck, run_waiting
 from entrasync.controller.sync_status import sync_after_run, sync_status
 from tests.support import samples
 from tests.support.samples import NOW
@@ -340,3 +346,194 @@ def test_a_failed_run_tells_what_is_braked_if_it_came_so_far(
 
     assert found is not None
     assert found.digest == expected
+
+
+# --- what a brake, a failure or a cancellation leaves ----------------------------------------
+
+
+def later(
+    sync: Any, result: RunResult, name: str = "contoso-2", minutes: int = 30
+) -> dict[str, tuple[str, str]]:
+    """Conditions of a sync after one more run."""
+    run, moment = samples.run(name), NOW + dt.timedelta(minutes=minutes)
+    run.status = run_ended(run, result, moment)
+    sync.status = sync_after_run(sync, run, result)
+    sync.status = sync_status(sync, Wait(None), None, moment)
+    return conditions(sync.status)
+
+
+FAILED = RunResult(outcome="Failed", reason="ServerUnreachable", message="m", mode="Apply")
+CANCELLED = RunResult(outcome="Cancelled", reason="Cancelled", message="m", mode="Apply")
+GOOD_RUN = RunResult(outcome="Succeeded", reason="Synchronized", message="m", mode="Apply")
+
+
+def test_a_brake_holds_although_a_later_run_came_to_no_plan() -> None:
+    found = later(after(braked(held=False)), FAILED)
+
+    assert found["Ready"] == ("False", "ServerUnreachable")
+    assert found["PlanBlocked"] == ("True", "DeletionThresholdExceeded")
+    assert found["Stalled"] == ("True", "DeletionThresholdExceeded")
+
+
+def test_a_brake_that_holds_some_changes_stalls_nothing_after_a_failure() -> None:
+    found = later(after(braked(held=True)), FAILED)
+
+    assert found["PlanBlocked"] == ("True", "DeletionThresholdExceeded")
+    assert "Stalled" not in found
+
+
+def test_a_brake_ends_with_the_plan_that_is_not_braked() -> None:
+    sync = after(braked(held=False))
+    later(sync, FAILED)
+
+    assert later(sync, GOOD_RUN, "contoso-3", 60) == {
+        "Ready": ("True", "Synchronized"),
+        "Synchronized": ("True", "Synchronized"),
+    }
+
+
+def test_what_waits_for_an_approval_says_how_it_is_given() -> None:
+    sync = after(braked(held=False))
+    found = sync_status(sync, Wait(None), None, NOW).conditions
+    (message,) = [each.message for each in found if each.type == "PlanBlocked"]
+    assert message == (
+        "changes wait for an approval (users: delete 9); put sha256:1 into `spec.approvedPlan` to"
+        " let exactly these through, once"
+    )
+
+
+@pytest.mark.parametrize("before", [GOOD_RUN, FAILED, braked(held=True)])
+def test_a_run_that_was_cancelled_leaves_the_sync_as_it_was(before: RunResult) -> None:
+    sync = after(before)
+    as_it_was = conditions(sync_status(sync, Wait(None), None, NOW))
+
+    assert later(sync, CANCELLED) == as_it_was
+
+
+def test_where_only_a_cancelled_run_was_nothing_is_known() -> None:
+    found = later(samples.sync(), CANCELLED)
+    assert found["Ready"] == ("Unknown", "Cancelled")
+
+
+def test_a_preview_by_hand_says_nothing_of_the_sync() -> None:
+    sync = after(GOOD_RUN)
+    ahead = braked(held=False).model_copy(update={"mode": "Preview"})
+    run = samples.run("look", spec={"mode": "Preview"}, metadata={"labels": {}})
+    run.status = run_ended(run, ahead, NOW)
+    sync.status = sync_after_run(sync, run, ahead)
+    found = conditions(sync_status(sync, Wait(None), None, NOW))
+    assert found["Ready"] == ("True", "Synchronized")
+
+
+def test_a_sync_that_only_looked_ahead_until_now_has_not_run() -> None:
+    ahead = samples.last_run(NOW, mode="Preview")
+    found = conditions(sync_status(samples.sync(ahead, mode="Apply"), Wait(None), None, NOW))
+    assert found["Ready"] == ("Unknown", "Checking")
+    found = conditions(sync_status(samples.sync(ahead, mode="Preview"), Wait(None), None, NOW))
+    assert found["Ready"] == ("True", "Synchronized")
+
+
+def test_a_tenant_without_room_for_a_run_takes_no_readiness() -> None:
+    busy = RunResult(outcome="Failed", reason="Throttled", message="m", mode="Apply")
+    assert later(after(GOOD_RUN), busy) == {
+        "Ready": ("True", "Throttled"),
+        "Synchronized": ("False", "Throttled"),
+        "Throttled": ("True", "Throttled"),
+    }
+
+
+def test_a_secret_that_a_run_does_not_find_stalls_after_ten_minutes() -> None:
+    missing = RunResult(outcome="Failed", reason="SecretNotFound", message="m", mode="Apply")
+    sync = after(GOOD_RUN)
+    assert "Stalled" not in later(sync, missing, minutes=1)
+    assert "Stalled" in later(sync, missing, "contoso-3", minutes=12)
+
+
+def test_a_window_that_is_closed_shows_like_a_suspension() -> None:
+    sync = samples.sync(GOOD)
+    found = conditions(sync_status(sync, Wait(None, "opens at six"), None, NOW))
+    assert found["Ready"] == ("True", "Synchronized")
+    assert found["Suspended"] == ("True", "WindowClosed")
+    never = conditions(sync_status(samples.sync(), Wait(None, "opens at six"), None, NOW))
+    assert never["Ready"] == ("Unknown", "WindowClosed")
+
+
+def test_a_run_that_does_not_get_on_shows_on_its_sync() -> None:
+    run = samples.run(phase="Running")
+    run.status = run_stuck(run, "NodeLost", "delete the Node", NOW)
+    first = sync_status(samples.sync(), Active("contoso-1"), None, NOW, [run])
+    assert conditions(first)["Ready"] == ("False", "NodeLost")
+    assert conditions(first)["Synchronizing"] == ("True", "NodeLost")
+    # nothing of it goes on before somebody has looked, however good the last run was
+    again = sync_status(samples.sync(GOOD), Active("contoso-1"), None, NOW, [run])
+    assert conditions(again)["Ready"] == ("False", "NodeLost")
+    assert conditions(again)["Stalled"] == ("True", "NodeLost")
+    run.status = run_stuck(run, "JobCannotStart", "the image is pulled", NOW)
+    again = sync_status(samples.sync(GOOD), Active("contoso-1"), None, NOW, [run])
+    assert conditions(again)["Ready"] == ("True", "Synchronized")
+
+
+def test_a_run_that_waits_for_somebody_stalls_its_sync() -> None:
+    run = samples.run()
+    run.status = run_waiting(run, RunMode.APPLY, "StateVolumeUnsuitable", "set the label", NOW)
+    status = sync_status(samples.sync(GOOD), Active("contoso-1"), None, NOW, [run])
+    assert conditions(status)["Ready"] == ("False", "StateVolumeUnsuitable")
+    assert conditions(status)["Stalled"] == ("True", "StateVolumeUnsuitable")
+    run.status = run_waiting(run, RunMode.APPLY, "Queued", "pod x has not ended yet", NOW)
+    status = sync_status(samples.sync(GOOD), Active("contoso-1"), None, NOW, [run])
+    assert conditions(status)["Ready"] == ("True", "Synchronized")
+
+
+@pytest.mark.parametrize(
+    ("own", "mode", "ready"),
+    [
+        ("Apply", None, "InitialSync"),
+        ("Apply", "Preview", "Checking"),
+        ("Apply", "Check", "Checking"),
+        ("Preview", "Preview", "InitialSync"),
+    ],
+)
+def test_what_only_looks_is_no_first_sync(own: str, mode: str | None, ready: str) -> None:
+    run = samples.run(phase="Running", spec={} if mode is None else {"mode": mode})
+    status = sync_status(samples.sync(mode=own), Active("contoso-1"), None, NOW, [run])
+    assert conditions(status)["Ready"][1] == ready
+
+
+# --- verdicts of runs about tenants and directories ------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("checked", "started", "seen"),
+    [
+        ("2026-03-14T15:00:00Z", "2026-03-14T15:05:00Z", 3),
+        (None, "2026-03-14T15:05:00Z", 3),
+        ("2026-03-14T15:00:00Z", None, 3),
+        ("2026-03-14T15:06:00Z", "2026-03-14T15:05:00Z", None),
+    ],
+)
+def test_a_run_speaks_of_the_spec_that_was_checked_before_it(
+    checked: str | None, started: str | None, seen: int | None
+) -> None:
+    tenant, run = samples.tenant(), samples.run(phase="Running")
+    assert tenant.status is not None
+    assert run.status is not None
+    tenant.metadata.generation = 4
+    tenant.status.last_check_generation, tenant.status.last_check_time = 3, checked
+    run.status.start_time = started
+    assert generation_seen(tenant, run) == seen
+
+
+def test_a_run_says_nothing_of_what_was_never_checked() -> None:
+    assert generation_seen(samples.tenant(ready=False), samples.run(phase="Running")) is None
+
+
+def test_a_late_verdict_of_an_old_spec_changes_only_when_it_was_checked() -> None:
+    tenant = samples.tenant()
+    assert tenant.status is not None
+    tenant.metadata.generation = 2
+    part_blocked(tenant, "ReferenceNotFound", "m", NOW)
+    before = tenant.status.model_copy(deep=True)
+    part_checked(tenant, CheckOutcome(ok=True, reason="Accepted"), 1, NOW)
+    assert tenant.status.conditions == before.conditions
+    assert tenant.status.observed_generation == 2
+    assert tenant.status.last_check_generation == 1
