@@ -7,8 +7,19 @@ import sys
 from typing import Any, Final
 
 import structlog
+from structlog.typing import EventDict
 
 LEVELS: Final = ("debug", "info", "warning", "error")
+
+
+def _name_object(_: Any, __: str, event: EventDict) -> EventDict:
+    """What kopf attaches to its records, in the words of ours: which object they are about."""
+    for internal in ("settings", "k8s_skip"):
+        event.pop(internal, None)
+    about = event.pop("k8s_ref", None)
+    if isinstance(about, dict):
+        event.update({key: about.get(key) for key in ("kind", "namespace", "name")})
+    return event
 
 
 def configure_logging(level: str) -> None:
@@ -35,7 +46,12 @@ def configure_logging(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            foreign_pre_chain=[
+                *shared,
+                structlog.stdlib.add_logger_name,
+                structlog.stdlib.ExtraAdder(),
+                _name_object,
+            ],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,

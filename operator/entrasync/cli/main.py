@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from entrasync import __version__
 from entrasync.cli.logs import LEVELS, configure_logging
+from entrasync.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,13 +27,14 @@ TERMINATION_LOG: Final = Path("/dev/termination-log")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and gives its exit code."""
-    parsed = _parser().parse_args(arguments)
+    parsed = build_parser().parse_args(arguments)
     configure_logging(parsed.log_level)
     code: int = parsed.command(parsed)
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
     parser = argparse.ArgumentParser(
         prog="entrasync",
         description="Declarative Microsoft Entra Connect Sync: Active Directory to Entra ID over"
@@ -52,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_plan(commands, shared)
     _add_explain(commands, shared)
     _add_emulate(commands, shared)
+    _add_lint(commands, shared)
     crds = commands.add_parser(
         "crds",
         parents=[shared],
@@ -69,6 +72,12 @@ def _add_operator(commands: _Commands, shared: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAMESPACE",
         help="serve this namespace only; may be repeated (default: the whole cluster)",
+    )
+    parser.add_argument(
+        "--class-name",
+        metavar="CLASS",
+        help="serve only resources with this spec.className (default: what ENTRASYNC_CLASS_NAME"
+        " says, else those without one)",
     )
     parser.set_defaults(command=_operator)
 
@@ -211,10 +220,28 @@ def _add_emulate(commands: _Commands, shared: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_emulate)
 
 
+def _add_lint(commands: _Commands, shared: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "lint",
+        parents=[shared],
+        help="check manifests and expressions without a cluster",
+        description="Checks manifests as the API server and a run would, without either. Exit code"
+        " 0: nothing must be mended; 2: something must.",
+    )
+    parser.add_argument(
+        "paths",
+        type=Path,
+        nargs="+",
+        metavar="PATH",
+        help="file, or folder that is searched with all below it",
+    )
+    parser.set_defaults(command=_lint)
+
+
 def _operator(parsed: argparse.Namespace) -> int:
     from entrasync.controller.app import run_operator  # noqa: PLC0415  - kopf only here
 
-    return run_operator(tuple(parsed.namespace))
+    return run_operator(tuple(parsed.namespace), parsed.class_name)
 
 
 def _run(parsed: argparse.Namespace) -> int:
@@ -261,6 +288,16 @@ def _emulate(parsed: argparse.Namespace) -> int:
     from entrasync.emulator.server import run_emulator  # noqa: PLC0415  - uvicorn only here
 
     return run_emulator(config=parsed.config, listen=parsed.listen, data=parsed.data)
+
+
+def _lint(parsed: argparse.Namespace) -> int:
+    from entrasync.cli.lint import lint  # noqa: PLC0415  - the engine only here
+
+    try:
+        return lint(parsed.paths)
+    except ConfigurationError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
 
 
 def _crds(_parsed: argparse.Namespace) -> int:
