@@ -1,18 +1,22 @@
 """Container images: built by Docker or buildah, kept as archives, loaded into the local cluster.
 
 `python -m dev.images build NAME...` builds what changed; `load NAME...` puts it into the cluster.
-Images are `entrasync`, the product, and `samba-ad`, the Active Directory of the demo.
+Images are `entrasync`, the product, `entrasync-kerberos`, the same with what keytabs need, and
+`samba-ad`, the Active Directory of the demo.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import re
 import shutil
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dev import cluster
@@ -39,6 +43,7 @@ class Image:
         context: folder its files come from.
         inputs: files and folders that make a rebuild necessary when they change.
         usually: how long a first build takes, and a rebuild.
+        arguments: build arguments, `NAME=value`.
     """
 
     tag: str
@@ -46,6 +51,7 @@ class Image:
     context: Path
     inputs: tuple[Path, ...]
     usually: str
+    arguments: tuple[str, ...] = ()
 
 
 PRODUCT_IMAGE = Image(
@@ -60,6 +66,17 @@ PRODUCT_IMAGE = Image(
     ),
     usually="1 to 2 min at first, then 15 s",
 )
+KERBEROS_IMAGE = replace(
+    PRODUCT_IMAGE,
+    tag="localhost/entrasync-kerberos:dev",
+    inputs=(
+        *PRODUCT_IMAGE.inputs,
+        ROOT / "requirements" / "kerberos.txt",
+        ROOT / "requirements" / "kerberos-build.txt",
+    ),
+    usually="2 to 3 min at first, then 15 s",
+    arguments=("EXTRAS=kerberos",),
+)
 DIRECTORY_IMAGE = Image(
     tag="localhost/entrasync-samba-ad:dev",
     dockerfile=ROOT / "dev" / "ad" / "Dockerfile",
@@ -68,6 +85,9 @@ DIRECTORY_IMAGE = Image(
     usually="2 to 4 min, once",
 )
 ALL = {"entrasync": PRODUCT_IMAGE, "samba-ad": DIRECTORY_IMAGE}
+"""What the local cluster holds."""
+BUILT = {**ALL, "entrasync-kerberos": KERBEROS_IMAGE}
+"""What can be built."""
 
 
 def build(image: Image) -> Path:
@@ -82,7 +102,7 @@ def build(image: Image) -> Path:
     if archive.is_file():
         say(f"{image.tag} is unchanged")
         return archive
-    for stale in IMAGES.glob(f"{stem}-*.tar"):
+    for stale in IMAGES.glob(f"{stem}-{'[0-9a-f]' * 16}.tar"):
         stale.unlink()
     log = IMAGES / f"{stem}.log"
     with step(f"Building {image.tag}", image.usually):
@@ -100,6 +120,27 @@ def load(image: Image) -> None:
         cluster.load(archive)
 
 
+def size_of(tag: str) -> int:
+    """Octets of an image that buildah holds, unpacked, with all layers below it."""
+    found = json.loads(run([*_buildah(), "inspect", "--type=image", tag]))
+    layers = found["OCIv1"]["rootfs"]["diff_ids"]
+    known = json.loads((IMAGES / "buildah" / "overlay-layers" / "layers.json").read_text())
+    sizes = {
+        each["diff-digest"]: each.get("diff-size", 0) for each in known if "diff-digest" in each
+    }
+    return sum(sizes[layer] for layer in layers)
+
+
+@contextmanager
+def container_of(tag: str) -> Iterator[Callable[..., str]]:
+    """A container of an image that buildah holds: calling it runs a command in it."""
+    name = run([*_buildah(), "from", tag]).strip().splitlines()[-1]
+    try:
+        yield lambda *command: run([*_buildah(), "run", "--isolation=chroot", name, "--", *command])
+    finally:
+        run([*_buildah(), "rm", name])
+
+
 def digest(image: Image) -> str:
     """SHA-256 over the names and contents of the inputs."""
     total = hashlib.sha256()
@@ -115,7 +156,11 @@ def digest(image: Image) -> str:
 
 def _build_by_docker(image: Image, archive: Path, log: Path) -> None:
     run(
-        ["docker", "build", "-t", image.tag, "-f", image.dockerfile, image.context],
+        [
+            *("docker", "build", "-t", image.tag, "-f", image.dockerfile),
+            *(f"--build-arg={argument}" for argument in image.arguments),
+            image.context,
+        ],
         log=log,
         hint=HINT,
     )
@@ -133,6 +178,7 @@ def _build_by_buildah(image: Image, archive: Path, log: Path) -> None:
             "--network=host",
             "--layers",
             f"--build-arg=BASE={BASE_TAG}",
+            *(f"--build-arg={argument}" for argument in image.arguments),
             *_passed_through(),
             f"--tag={image.tag}",
             f"--file={image.dockerfile}",
@@ -203,7 +249,7 @@ def _passed_through() -> list[str]:
     if Path("/etc/apt/apt.conf.d").is_dir():
         options.append("--volume=/etc/apt/apt.conf.d:/etc/apt/apt.conf.d:ro")
     return options + [
-        f"--env={name}={value}"
+        f"--build-arg={name}={value}"  # and not --env, which would stay in the image
         for name, value in sorted(os.environ.items())
         if _PASSED_VARIABLES.fullmatch(name)
     ]
@@ -227,11 +273,11 @@ def main() -> int:
     """Builds or loads; says in a sentence what is wrong when it cannot."""
     parser = argparse.ArgumentParser(prog="python -m dev.images", description=__doc__)
     parser.add_argument("command", choices=["build", "load"])
-    parser.add_argument("names", nargs="+", choices=sorted(ALL))
+    parser.add_argument("names", nargs="+", choices=sorted(BUILT))
     options = parser.parse_args()
     try:
         for name in options.names:
-            (load if options.command == "load" else build)(ALL[name])
+            (load if options.command == "load" else build)(BUILT[name])
     except SetupError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
