@@ -1,0 +1,3 @@
+-- The schedule goes on.
+obj.spec.suspend = false
+return obj

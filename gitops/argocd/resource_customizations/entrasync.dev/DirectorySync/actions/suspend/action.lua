@@ -1,0 +1,3 @@
+-- Stops the schedule; a SyncRun made by hand still runs.
+obj.spec.suspend = true
+return obj
