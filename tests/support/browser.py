@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
@@ -54,9 +55,17 @@ class Browser:
         profile: an empty folder.
         width: of the window in pixels.
         dark: whether it prefers dark pages.
+        switches: further arguments of Chromium.
     """
 
-    def __init__(self, profile: Path, *, width: int = 1200, dark: bool = False) -> None:
+    def __init__(
+        self,
+        profile: Path,
+        *,
+        width: int = 1200,
+        dark: bool = False,
+        switches: Sequence[str] = (),
+    ) -> None:
         lacking = missing(BROWSER)
         assert not lacking, f"Install what the tests need: apt-get install {' '.join(lacking)}"
         self._switches = [
@@ -64,6 +73,7 @@ class Browser:
             f"--user-data-dir={profile}",
             f"--window-size={width},900",
             f"--blink-settings=preferredColorScheme={0 if dark else 1}",
+            *switches,
         ]
 
     def open(self, url: str) -> Page:

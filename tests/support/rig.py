@@ -122,6 +122,8 @@ class Rig:
             sources=[self.source],
             target={"entraTenantRef": {"name": "contoso"}},
         )
+        self.remembered: Manifest = {}
+        """What the status of the tenant would keep of earlier runs."""
         self.further: list[Manifest] = []
         """Other resources, such as a SyncRun."""
         self.put_secret(
@@ -139,7 +141,10 @@ class Rig:
 
     def write(self) -> None:
         """Writes the resources as they are now."""
-        documents = [self.azure, self.tenant, self.active_directory, self.sync, *self.further]
+        tenant = self.tenant
+        if self.remembered:
+            tenant = tenant | {"status": self.remembered}
+        documents = [self.azure, tenant, self.active_directory, self.sync, *self.further]
         (self.config / "run.yaml").write_text(yaml.safe_dump_all(documents))
 
     def snapshot(self) -> Snapshot:
@@ -180,6 +185,8 @@ class Rig:
         )
         result = RunResult.from_message(self.message.read_text())
         assert result is not None
+        if result.last_export is not None:
+            self.remembered["lastExport"] = result.last_export.model_dump(by_alias=True)
         return told, result
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:

@@ -94,7 +94,8 @@ class Stage:
         try:
             yield found
         finally:
-            self.kubectl.run("delete", "namespace", found.name, "--wait=false")
+            gone = ("--wait=false", "--ignore-not-found")
+            self.kubectl.run("delete", "namespace", found.name, *gone)
 
     def _federated_application(self) -> Manifest:
         """An application without any Secret: it trusts tokens of this cluster."""
