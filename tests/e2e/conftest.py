@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Generator, Iterator
 
@@ -10,6 +11,7 @@ import pytest
 from tests.support.stage import Place, Stage
 
 _PLACES = pytest.StashKey[list[Place]]()
+LONGEST_NAME = 40
 LONGEST_SECONDS = 900
 """A test may have to bring up the cluster, and its images, first."""
 
@@ -30,11 +32,19 @@ def stage() -> Stage:
 @pytest.fixture
 def place(stage: Stage, request: pytest.FixtureRequest) -> Iterator[Place]:
     """A namespace of the test's own, with a tenant of its own; by parameter, certain ones."""
-    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_"))
-    where = getattr(request, "param", (name[:40].strip("-"), None))
+    where = getattr(request, "param", (_place_name(request.node.name), None))
     with stage.place(*where) as found:
         request.node.stash[_PLACES] = [found]
         yield found
+
+
+def _place_name(test: str) -> str:
+    """A name that fits a namespace and that no other test has."""
+    name = re.sub(r"[^a-z0-9]+", "-", test.removeprefix("test_")).strip("-")
+    if len(name) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(test.encode()).hexdigest()[:6]
+    return f"{name[: LONGEST_NAME - 7].strip('-')}-{digest}"
 
 
 @pytest.hookimpl(wrapper=True)
