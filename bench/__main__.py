@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import codec, company, cycle, endpoint, ldap
+from bench import codec, company, cycle, endpoint, image, ldap, operator
 from bench.figures import Figure, render_table, to_json
 
 RESULTS = Path(__file__).parent / "results"
@@ -18,7 +18,9 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "company": company.measure,
     "cycle": cycle.measure,
     "endpoint": endpoint.measure,
+    "image": image.measure,
     "ldap": ldap.measure,
+    "operator": operator.measure,
 }
 
 
