@@ -64,6 +64,11 @@ lint: venv ## Checks style, types, layers and generated files
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m dev.generate --check
 
+.PHONY: docs
+docs: venv ## Builds the documentation as a site, in build/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "The site is in build/site; open build/site/index.html."
+
 .PHONY: generate
 generate: venv ## Writes the generated files: CRDs and the chart's copies
 	@$(BIN)/python -m dev.generate
@@ -71,6 +76,8 @@ generate: venv ## Writes the generated files: CRDs and the chart's copies
 .PHONY: lock
 lock: venv ## Pins the requirements anew
 	@$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 pyproject.toml -o requirements/runtime.txt
+	@$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 pyproject.toml --extra kerberos -c requirements/runtime.txt -o requirements/kerberos.txt
+	@$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --group kerberos-build -o requirements/kerberos-build.txt
 	@$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 pyproject.toml --group dev -o requirements/dev.txt
 	@$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --group bench -o requirements/bench.txt
 

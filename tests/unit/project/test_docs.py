@@ -3,43 +3,40 @@
 from __future__ import annotations
 
 import re
-from itertools import chain
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 
 from dev import generate
 from dev.default_flows import BEGIN, END, render_default_flows, with_default_flows
-from entrasync.api.directory_sync import DirectorySyncSpec
-from entrasync.api.sync_run import SyncRun
+from entrasync.api.common import API_VERSION
+from entrasync.api.directory_sync import DirectorySync
+from entrasync.api.schema_rules import broken_rules
+from entrasync.api.snapshot import KINDS
+from entrasync.emulator.config import EmulatorConfig
 from entrasync.engine.brakes import SafetyLimits
-from entrasync.engine.flow_rules import KINDS, default_flows
+from entrasync.engine.flow_rules import KINDS as SYNCED_KINDS
+from entrasync.engine.flow_rules import default_flows
 from entrasync.runner.inputs import flow_rules
-
-ROOT = Path(__file__).parents[3]
-DOCS = ROOT / "docs"
-PAGES = sorted(
-    [
-        ROOT / "README.md",
-        ROOT / "CHANGELOG.md",
-        ROOT / "CONTRIBUTING.md",
-        *DOCS.glob("*.md"),
-        *(DOCS / "adr").glob("*.md"),
-    ]
+from tests.support.command_checks import has_value
+from tests.support.documentation import (
+    DOCS,
+    FRONT_PAGES,
+    ROOT,
+    SITE_PAGES,
+    name_of,
+    prose,
+    yaml_texts,
 )
+from tests.support.known_kinds import schemas, unknown
+
+PAGES = [*FRONT_PAGES, ROOT / "CHANGELOG.md", *SITE_PAGES, *sorted((DOCS / "adr").glob("*.md"))]
 WIDEST = 140
 LINK = re.compile(r"(?<!\!)\[[^\]]+\]\(([^)\s]+)\)")
-
-
-def name_of(path: Path) -> str:
-    return str(path.relative_to(ROOT))
-
-
-def prose(page: Path) -> str:
-    """A page without its blocks of code."""
-    return re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
 
 
 def anchors(page: Path) -> set[str]:
@@ -65,27 +62,71 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert heading in anchors(path), target
 
 
-@pytest.mark.parametrize("name", ["flows.md", "safety.md", "sources.md", "state.md"])
-def test_lines_are_of_a_width_that_can_be_read(name: str) -> None:
-    lines = (DOCS / name).read_text().splitlines()
-    assert [line for line in lines if len(line) > WIDEST and not line.startswith("|")] == []
+FILLED_IN = {
+    "$digest": f"sha256:{'0' * 64}",
+    "$run": "contoso-29412340",
+    "$AD_URL": "ldaps://dc1.contoso.test",
+}
+"""What variables of the shell stand for in documents that commands write."""
+GENERATED = {"emulator.md", "kinds.md", "reasons.md"}
+
+
+@pytest.mark.parametrize("page", [*FRONT_PAGES, *SITE_PAGES], ids=name_of)
+def test_lines_are_of_a_width_that_can_be_read(page: Path) -> None:
+    lines = "" if page.name in GENERATED else prose(page)
+    wide = [line for line in lines.splitlines() if len(line) > WIDEST]
+    assert [line for line in wide if not line.lstrip().startswith("|")] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_what_is_shown_of_a_sync_is_taken(page: Path) -> None:
-    """Parts of `spec` may stand alone; what a whole one needs is added."""
-    needed: dict[str, Any] = {
-        "sources": [{"name": "contoso", "activeDirectoryRef": {"name": "contoso"}}],
-        "target": {"entraTenantRef": {"name": "contoso"}},
-    }
-    for block in re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
-        for document in yaml.safe_load_all(block):
-            kind = document.get("kind")
-            if kind == "SyncRun":
-                SyncRun.model_validate(document)
-            elif kind in {None, "DirectorySync"}:
-                spec = DirectorySyncSpec.model_validate(needed | document["spec"])
-                flow_rules(spec.objects)
+def test_what_is_shown_in_yaml_is_taken(page: Path) -> None:
+    """Parts of `spec` may stand alone: they are of a DirectorySync, and get what it needs."""
+    for text in yaml_texts(page):
+        for variable, value in FILLED_IN.items():
+            text = text.replace(variable, value)  # noqa: PLW2901  - one after the other
+        for document in yaml.safe_load_all(text):
+            check_document(document)
+
+
+def check_document(document: dict[str, Any]) -> None:
+    """Takes a resource as the API server and a run would, anything else by its own schema."""
+    sync = {"apiVersion": API_VERSION, "kind": "DirectorySync", "metadata": {"name": "contoso"}}
+    whole = sync | document if set(document) == {"spec"} else document
+    if "apiVersion" not in whole:
+        if "tenants" in whole:
+            EmulatorConfig.model_validate(whole)
+        else:
+            values = yaml.safe_load((ROOT / "helm/entrasync/values.yaml").read_text())
+            assert [path for path in leaves(whole) if not has_value(values, path)] == []
+        return
+    if whole["apiVersion"] != API_VERSION:
+        kubernetes_validate.validate(whole, "1.31", strict=True)
+        return
+    if whole["kind"] == "DirectorySync":
+        needed: dict[str, Any] = {
+            "sources": [{"name": "contoso", "activeDirectoryRef": {"name": "contoso"}}],
+            "target": {"entraTenantRef": {"name": "contoso"}},
+        }
+        whole = whole | {"spec": needed | whole["spec"]}
+    assert list(unknown(whole, schemas()[whole["kind"]], "")) == []
+    assert broken_rules(KINDS[whole["kind"]], whole) == []
+    resource = KINDS[whole["kind"]].model_validate(whole)
+    if isinstance(resource, DirectorySync):
+        flow_rules(resource.spec.objects)
+
+
+def leaves(values: dict[str, Any]) -> Iterator[str]:
+    """Paths of the values of a chart that are set."""
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from (f"{name}.{path}" for path in leaves(value))
+        else:
+            yield name
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    text = (ROOT / "mkdocs.yml").read_text()
+    assert [page.name for page in SITE_PAGES if f"- {page.name}" not in text] == []
 
 
 # --- default flows -----------------------------------------------------------------------------
@@ -98,7 +139,9 @@ def test_the_table_has_every_default_flow_as_it_is_in_force() -> None:
         for row in rows
         for kind in row[1].split(", ")
     }
-    flows = {(flow.target, str(kind)): flow for kind in KINDS for flow in default_flows(kind)}
+    flows = {
+        (flow.target, str(kind)): flow for kind in SYNCED_KINDS for flow in default_flows(kind)
+    }
     assert set(told) == set(flows)
     orders = {"source": "order"}
     for key, (origin, held, order, condition) in told.items():
@@ -149,5 +192,4 @@ def test_the_table_of_brakes_has_the_defaults() -> None:
 
 def test_every_page_is_named_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
-    named = chain(DOCS.glob("*.md"))
-    assert [page.name for page in named if f"docs/{page.name}" not in readme] == []
+    assert [page.name for page in SITE_PAGES if f"docs/{page.name}" not in readme] == []

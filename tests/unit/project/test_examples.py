@@ -12,21 +12,15 @@ import yaml
 
 from entrasync.api.azure_cloud import AzureCloud
 from entrasync.api.common import API_VERSION
-from entrasync.api.crds import RESOURCES, build_crd
 from entrasync.api.directory_sync import SyncMode
 from entrasync.api.snapshot import load_snapshot
 from entrasync.engine.facts import AttributeRules
 from entrasync.runner.inputs import cycle_inputs
+from tests.support.known_kinds import schemas, unknown
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 FOLDERS = sorted(path for path in EXAMPLES.iterdir() if path.is_dir())
 FILES = sorted(EXAMPLES.glob("*/*.yaml"))
-SCHEMAS = {
-    resource.definition.kind: build_crd(resource)["spec"]["versions"][0]["schema"][
-        "openAPIV3Schema"
-    ]
-    for resource in RESOURCES
-}
 EMULATED = """
 apiVersion: entrasync.dev/v1alpha1
 kind: AzureCloud
@@ -45,27 +39,11 @@ def documents(path: Path) -> Iterator[dict[str, Any]]:
     yield from yaml.safe_load_all(path.read_text())
 
 
-def unknown(value: object, schema: dict[str, Any], path: str) -> Iterator[str]:
-    """Fields that the API server would prune, and choices that it would refuse."""
-    if isinstance(value, dict):
-        known = schema.get("properties", {})
-        for name, each in value.items():
-            if name in known:
-                yield from unknown(each, known[name], f"{path}.{name}")
-            elif "additionalProperties" not in schema and path != ".metadata":
-                yield f"{path}.{name}"
-    elif isinstance(value, list):
-        for each in value:
-            yield from unknown(each, schema["items"], f"{path}[]")
-    elif "enum" in schema and value not in schema["enum"]:
-        yield f"{path}: {value}"
-
-
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_every_document_is_of_a_known_kind_and_shape(path: Path) -> None:
     for document in documents(path):
         if document["apiVersion"] == API_VERSION:
-            assert not list(unknown(document, SCHEMAS[document["kind"]], ""))
+            assert not list(unknown(document, schemas()[document["kind"]], ""))
         else:
             kubernetes_validate.validate(document, "1.31", strict=True)
 
