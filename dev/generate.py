@@ -8,8 +8,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from dev.argocd import CONFIG_MAP, render_argocd
+from dev.chart_reference import README, rendered_readme
+from dev.dashboard import ROWS
 from dev.default_flows import with_default_flows
+from dev.grafana import render_dashboard
+from dev.metrics_reference import ALERTS, with_metrics
 from entrasync.api.crds import render_files
+from entrasync.api.reason_reference import render_reasons
 from entrasync.api.reference import render_reference
 from entrasync.emulator.reference import render_emulator_reference
 
@@ -21,7 +27,13 @@ def wanted_files() -> dict[Path, str]:
     """Path -> text of every generated file."""
     files = {folder / name: text for folder in FOLDERS for name, text in render_files().items()}
     files[ROOT / "docs" / "kinds.md"] = render_reference()
+    files[ROOT / "docs" / "reasons.md"] = render_reasons()
     files[ROOT / "docs" / "emulator.md"] = render_emulator_reference()
+    files[README] = rendered_readme()
+    files[CONFIG_MAP] = render_argocd()
+    metrics = ROOT / "docs" / "metrics.md"
+    files[metrics] = with_metrics(metrics.read_text(), ALERTS.read_text())
+    files[ROOT / "helm" / "entrasync" / "files" / "dashboard.json"] = render_dashboard(ROWS)
     flows = ROOT / "docs" / "flows.md"
     files[flows] = with_default_flows(flows.read_text())
     return files

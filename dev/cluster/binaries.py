@@ -78,6 +78,8 @@ PROGRAMS = (
         flags=_HELM_FLAGS,
     ),
 )
+JUDGES = (Program(name="kstatus", module="kstatus", package=".", seconds=45),)
+"""What tests ask how a status is understood; no part of the node."""
 CLIENTS = ("kubectl", "helm")
 """All that is needed where kind runs the node."""
 
@@ -88,7 +90,8 @@ def ensure(names: tuple[str, ...] | None = None) -> None:
     Raises:
         SetupError: a program can be neither found, downloaded nor built.
     """
-    wanted = [p for p in PROGRAMS if names is None or p.name in names]
+    known = PROGRAMS if names is None else (*PROGRAMS, *JUDGES)
+    wanted = [p for p in known if names is None or p.name in names]
     lacking = [p for p in wanted if not (BINARIES / p.name).is_file()]
     if not lacking:
         say(f"Kubernetes {KUBERNETES_VERSION}: all programs are in {BINARIES}")

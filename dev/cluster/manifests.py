@@ -14,9 +14,12 @@ DNS_IP = "10.96.0.10"
 STORAGE_CLASS = "entrasync-local"
 
 
-def etcd_flags(state: Path) -> list[str]:
+def etcd_flags(
+    state: Path,
+    client: str = "http://127.0.0.1:2379",
+    peer: str = "http://127.0.0.1:2380",
+) -> list[str]:
     """Flags of etcd: one member, loopback only, no fsync (the cluster is thrown away)."""
-    client, peer = "http://127.0.0.1:2379", "http://127.0.0.1:2380"
     return [
         f"--data-dir={state}/etcd",
         f"--listen-client-urls={client}",
@@ -28,10 +31,12 @@ def etcd_flags(state: Path) -> list[str]:
     ]
 
 
-def apiserver_flags(pki: Path, address: str, port: int) -> list[str]:
+def apiserver_flags(
+    pki: Path, address: str, port: int, etcd: str = "http://127.0.0.1:2379"
+) -> list[str]:
     """Flags of the API server."""
     return [
-        "--etcd-servers=http://127.0.0.1:2379",
+        f"--etcd-servers={etcd}",
         f"--bind-address={address}",
         f"--advertise-address={address}",
         f"--secure-port={port}",

@@ -49,7 +49,12 @@ PAGES = {
 }
 """Program -> package, for the commands of the documentation, which tests run as they stand."""
 
-TESTS = DIRECTORY | LARGE_DIRECTORY | BROWSER | PAGES
+MONITORING = {
+    "promtool": "prometheus",
+}
+"""Program -> package, for the tests of the alerts and of what is served to Prometheus."""
+
+TESTS = DIRECTORY | LARGE_DIRECTORY | BROWSER | PAGES | MONITORING
 """Program or file -> package, for all tests."""
 
 
