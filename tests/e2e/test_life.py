@@ -11,7 +11,7 @@ import pytest
 
 from dev.demo import setup
 from dev.demo.setup import OPERATOR_NAMESPACE
-from tests.support.stage import Manifest, Place, Stage
+from tests.support.stage import NAME, Manifest, Place, Stage
 
 pytestmark = pytest.mark.cluster
 
@@ -57,29 +57,27 @@ def test_a_namespace_that_is_deleted_in_mid_run_goes_and_the_tenant_stays(place:
     place.until("the tenant to be free", lambda: not _leases_of(place))
 
 
-@pytest.mark.parametrize(
-    ("runner", "words"),
-    [
-        ({"storage": {"storageClassName": "none"}}, "StorageClass"),
-        ({"storage": {"size": "1Gi"}, "nodeSelector": {"no": "such"}}, "nodeSelector"),
-        ({"storage": {"size": "1Gi"}, "priorityClassName": "none"}, "priorityClassName"),
-    ],
-    ids=["claim", "node", "priority"],
-)
-def test_a_job_that_cannot_start_says_why_and_what_to_do(
-    place: Place, runner: Manifest, words: str
-) -> None:
-    place.apply(*place.whole(runner=runner))
+CANNOT_START: dict[str, tuple[Manifest, str]] = {
+    "claim": ({"storage": {"storageClassName": "none"}}, "StorageClass"),
+    "node": ({"storage": {"size": "1Gi"}, "nodeSelector": {"no": "such"}}, "nodeSelector"),
+    "priority": ({"storage": {"size": "1Gi"}, "priorityClassName": "none"}, "priorityClassName"),
+}
+"""What a sync wants of its pods -> what must be named to whoever mends it."""
 
-    run = place.until("a run", lambda: place.runs(sync="contoso"))[0]["metadata"]["name"]
-    place.until(
-        "the run to say that it cannot start",
-        lambda: place.condition("srun", run).get("reason") == "JobCannotStart",
-        seconds=400,
-        shown=f"srun/{run}",
-    )
 
-    assert words in place.condition("srun", run)["message"]
+def test_jobs_that_cannot_start_say_why_and_what_to_do(place: Place) -> None:
+    *parts, _ = place.whole()
+    target = {"entraTenantRef": {"name": NAME}}
+    syncs = [
+        place.sync(name, mode="Preview", target=target, runner=runner)
+        for name, (runner, _) in CANNOT_START.items()
+    ]
+    for sync in syncs:
+        sync["spec"]["sources"][0]["activeDirectoryRef"] = {"name": NAME}
+    place.apply(*parts, *syncs)
+
+    for name, (_, words) in CANNOT_START.items():
+        assert words in _until_stuck(place, name)
 
 
 def test_a_quota_that_leaves_no_room_is_told_apart(place: Place) -> None:
@@ -215,6 +213,26 @@ def _leases_of(place: Place) -> list[str]:
     leases = place.kubectl.get("leases", "-n", OPERATOR_NAMESPACE)["items"]
     holders = [lease["spec"].get("holderIdentity") or "" for lease in leases]
     return [holder for holder in holders if holder.startswith(f"{place.name}/")]
+
+
+def _until_stuck(place: Place, sync: str) -> str:
+    """Waits until the run of a sync says that it cannot start; gives what it says."""
+    told: str = place.until(
+        f"dsync/{sync} to say that its run cannot start",
+        lambda: _stuck(place, sync),
+        seconds=400,
+        shown=f"dsync/{sync}",
+    )
+    return told
+
+
+def _stuck(place: Place, sync: str) -> str:
+    """What the run of a sync that cannot start says; nothing while none does."""
+    for run in place.runs(sync=sync):
+        ready = place.condition("srun", run["metadata"]["name"])
+        if ready.get("reason") == "JobCannotStart":
+            return str(ready["message"])
+    return ""
 
 
 def _message(status: Manifest) -> str:
