@@ -12,8 +12,22 @@ from typing import Any, Final, cast
 from lupa import lua51
 
 FROZEN: Final = "0001-01-01T00:00:00Z"
-KEPT: Final = ("assert", "error", "ipairs", "next", "pairs", "pcall", "select", "table", "tonumber")
-KEPT_TOO: Final = ("tostring", "type", "unpack")
+KEPT: Final = frozenset(
+    [
+        "assert",
+        "error",
+        "ipairs",
+        "next",
+        "pairs",
+        "pcall",
+        "select",
+        "table",
+        "tonumber",
+        "tostring",
+        "type",
+        "unpack",
+    ]
+)
 
 
 def run_lua(script: str, resource: Mapping[str, Any]) -> Any:
@@ -21,7 +35,7 @@ def run_lua(script: str, resource: Mapping[str, Any]) -> Any:
     runtime = lua51.LuaRuntime(register_eval=False, register_builtins=False)
     given = runtime.globals()
     for name in list(given):
-        if name not in (*KEPT, *KEPT_TOO):
+        if name not in KEPT:
             given[name] = None
     given["require"] = lambda name: _os(runtime, name)
     given["obj"] = runtime.table_from(cast("dict[Any, Any]", resource), recursive=True)

@@ -49,6 +49,7 @@ def broken_rules(kind: type[Resource], manifest: Mapping[str, Any]) -> list[Brok
     return list(_broken(filled, schema, ""))
 
 
+@cache
 def _schema(kind: type[Resource]) -> dict[str, Any]:
     (version,) = build_crd(kind)["spec"]["versions"]
     schema: dict[str, Any] = version["schema"]["openAPIV3Schema"]

@@ -37,21 +37,13 @@ PROBLEMS = 2
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Found:
+class Found(Generic[R]):
     """One resource of one file.
 
     Attributes:
         file: where it stands.
         resource: the resource.
     """
-
-    file: Path
-    resource: Resource
-
-
-@dataclass(slots=True, frozen=True, kw_only=True)
-class _Typed(Generic[R]):
-    """A resource whose kind is known."""
 
     file: Path
     resource: R
@@ -89,7 +81,7 @@ def lint(paths: Sequence[Path]) -> int:
     Returns:
         0 when nothing must be mended, 2 otherwise.
     """
-    found: list[Found] = []
+    found: list[Found[Resource]] = []
     problems: list[Problem] = []
     files = list(_files(paths))
     for file in files:
@@ -116,7 +108,7 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
             yield path
 
 
-def _read(file: Path) -> Iterator[Found | Problem]:
+def _read(file: Path) -> Iterator[Found[Resource] | Problem]:
     """What a file holds of ours, and what is wrong with it; other groups are passed over."""
     try:
         documents = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
@@ -128,7 +120,7 @@ def _read(file: Path) -> Iterator[Found | Problem]:
             yield from _check(file, document)
 
 
-def _check(file: Path, document: dict[str, Any]) -> Iterator[Found | Problem]:
+def _check(file: Path, document: dict[str, Any]) -> Iterator[Found[Resource] | Problem]:
     """One document: its schema, the rules between its fields, and what a run makes of it."""
     kind = KINDS.get(str(document.get("kind")))
     if kind is None:
@@ -186,7 +178,7 @@ def _next_start(sync: DirectorySync) -> object:
     return timetable.by_slot(now, now)
 
 
-def _between(found: Sequence[Found]) -> Iterator[Problem]:
+def _between(found: Sequence[Found[Resource]]) -> Iterator[Problem]:
     """What is amiss between resources."""
     yield from _doubles(found)
     clouds = {each.metadata.name: each for each in shipped_clouds()}
@@ -201,7 +193,7 @@ def _between(found: Sequence[Found]) -> Iterator[Problem]:
         yield from _owner_of(sync, tenants, owners)
 
 
-def _doubles(found: Sequence[Found]) -> Iterator[Problem]:
+def _doubles(found: Sequence[Found[Resource]]) -> Iterator[Problem]:
     first: dict[tuple[str, str, str], Path] = {}
     for each in found:
         identity = (each.resource.kind, *_place(each.resource))
@@ -214,7 +206,7 @@ def _doubles(found: Sequence[Found]) -> Iterator[Problem]:
         first.setdefault(identity, each.file)
 
 
-def _cloud_of(found: _Typed[EntraTenant], clouds: dict[str, AzureCloud]) -> Iterator[Problem]:
+def _cloud_of(found: Found[EntraTenant], clouds: dict[str, AzureCloud]) -> Iterator[Problem]:
     tenant = found.resource
     name = tenant.spec.cloud_ref.name
     if name not in clouds:
@@ -227,7 +219,7 @@ def _cloud_of(found: _Typed[EntraTenant], clouds: dict[str, AzureCloud]) -> Iter
 
 
 def _references_of(
-    found: _Typed[DirectorySync],
+    found: Found[DirectorySync],
     tenants: dict[tuple[str, str], EntraTenant],
     directories: set[tuple[str, str]],
 ) -> Iterator[Problem]:
@@ -244,7 +236,7 @@ def _references_of(
 
 
 def _owner_of(
-    found: _Typed[DirectorySync],
+    found: Found[DirectorySync],
     tenants: dict[tuple[str, str], EntraTenant],
     owners: dict[tuple[str, str], DirectorySync],
 ) -> Iterator[Problem]:
@@ -263,15 +255,15 @@ def _owner_of(
         yield Problem(file=found.file, where=f"{sync.key} `spec.target`", message=message)
 
 
-def _of(found: Iterable[Found], kind: type[R]) -> list[_Typed[R]]:
+def _of(found: Iterable[Found[Resource]], kind: type[R]) -> list[Found[R]]:
     return [
-        _Typed(file=each.file, resource=each.resource)
+        Found(file=each.file, resource=each.resource)
         for each in found
         if isinstance(each.resource, kind)
     ]
 
 
-def _missing(found: _Typed[R], field: str, message: str) -> Problem:
+def _missing(found: Found[R], field: str, message: str) -> Problem:
     where = f"{found.resource.key} `{field}`"
     message = f"{message}; it must be in the cluster by the time this is applied"
     return Problem(file=found.file, where=where, message=message, certain=False)

@@ -51,7 +51,7 @@ class RunReconciler:
             return None
         if not self.resources.is_own(run):
             return None
-        jobs = RunJobs(gateway=self.gateway)
+        jobs = self._jobs()
         job = jobs.get(run)
         if job is not None and not belongs_to(job, run):
             return self._name_is_taken(run, job, now)
@@ -86,7 +86,7 @@ class RunReconciler:
             if is_gone or (sync and is_older(made, sync.metadata.creation_timestamp)):
                 message = f"its DirectorySync {ref.name} was deleted"
                 return self._end_it(run, job, EndIt("ReferenceNotFound", message), now)
-        watcher = RunWatcher(jobs=RunJobs(gateway=self.gateway), resources=self.resources)
+        watcher = RunWatcher(jobs=self._jobs(), resources=self.resources)
         seen = watcher.watch(run, sync, job, pods, now)
         return self._end_it(run, job, seen, now) if isinstance(seen, EndIt) else seen
 
@@ -96,7 +96,7 @@ class RunReconciler:
         """Deletes a Job that must not go on; why is written first, so that it is known after."""
         after = run_status.run_stuck(run, why.reason, why.message, now)
         if self.resources.publish(run, run.status, after, now):
-            RunJobs(gateway=self.gateway).delete(job)
+            self._jobs().delete(job)
         return now + SOON
 
     def _wind_up(
@@ -108,7 +108,7 @@ class RunReconciler:
     ) -> dt.datetime | None:
         """Waits for the last pod of a run that is being ended: it tells what it has done."""
         if job is not None and not job["metadata"].get("deletionTimestamp"):
-            RunJobs(gateway=self.gateway).delete(job)
+            self._jobs().delete(job)
             return now + SOON
         lost = nodes.node_lost(pods, now)
         if lost is not None and run.spec.cancel:
@@ -127,7 +127,7 @@ class RunReconciler:
         name = job["metadata"]["name"]
         if is_ours(job):
             # of an earlier SyncRun of this name, as after a restore from a backup
-            RunJobs(gateway=self.gateway).delete(job)
+            self._jobs().delete(job)
             message = f"Job {name} of an earlier SyncRun of this name is removed first"
             after = run_status.run_stuck(run, "JobCannotStart", message, now)
             self.resources.publish(run, run.status, after, now)
@@ -151,7 +151,7 @@ class RunReconciler:
         """The runner has ended, and a sidecar keeps its pod and its Job alive: they go."""
         due = self._end(run, job, pods, now)
         if due is None and job is not None:
-            RunJobs(gateway=self.gateway).delete(job)
+            self._jobs().delete(job)
         return due
 
     def _end(
@@ -163,16 +163,20 @@ class RunReconciler:
     ) -> dt.datetime | None:
         return self._results().end(run, ending_of(run, job, pods), now)
 
+    def _jobs(self) -> RunJobs:
+        return RunJobs(gateway=self.gateway)
+
     def _results(self) -> RunResults:
         return RunResults(resources=self.resources)
 
     def _starter(self) -> RunStarter:
-        jobs = RunJobs(gateway=self.gateway)
         return RunStarter(
             gateway=self.gateway,
             resources=self.resources,
             observer=self.observer,
             environment=self.environment,
-            preparation=Preparation(resources=self.resources, observer=self.observer, jobs=jobs),
+            preparation=Preparation(
+                resources=self.resources, observer=self.observer, jobs=self._jobs()
+            ),
             results=self._results(),
         )

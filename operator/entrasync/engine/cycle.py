@@ -211,11 +211,7 @@ class Cycle:
         plan = make_plan(
             store,
             PlanRules(
-                on_removal={
-                    kind: what
-                    for kind, what in inputs.on_removal.items()
-                    if kind not in inputs.selection.disabled
-                },
+                on_removal=inputs.removals,
                 drift=inputs.drift,
                 orphans=inputs.orphans,
             ),

@@ -63,11 +63,7 @@ class _LastCycle(Cycle):
             plan = make_plan(
                 store,
                 PlanRules(
-                    on_removal={
-                        kind: what
-                        for kind, what in inputs.on_removal.items()
-                        if kind not in inputs.selection.disabled
-                    },
+                    on_removal=inputs.removals,
                     drift=DriftPolicy.REPORT,
                     orphans=OrphanPolicy.REPORT,
                 ),

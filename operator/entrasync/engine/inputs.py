@@ -165,6 +165,15 @@ class CycleInputs:
     last_export: LastExport | None = None
     ends: bool = False
 
+    @property
+    def removals(self) -> dict[SourceKind, OnRemoval]:
+        """What becomes of what is wanted no longer, of the kinds that are synced."""
+        return {
+            kind: what
+            for kind, what in self.on_removal.items()
+            if kind not in self.selection.disabled
+        }
+
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class CycleParts:

@@ -227,13 +227,9 @@ class GraphClient:
         Raises:
             TransientError: Graph cannot be reached, or is busy for too long.
         """
-        try:
-            document = self._caller.get(f"{VERSION}/directory/onPremisesSynchronization")
-        except GraphRefusedError as error:
-            log.info("graph_settings_not_readable", status=error.status)
-            return None
-        found = document.get("value")
-        return _settings(found[0]) if isinstance(found, list) and found else None
+        return _settings(
+            self._first("directory/onPremisesSynchronization", "graph_settings_not_readable")
+        )
 
     def last_sync(self) -> LastSync | None:
         """When the tenant was synced last, `None` when that must not be read.
@@ -241,13 +237,19 @@ class GraphClient:
         Raises:
             TransientError: Graph cannot be reached, or is busy for too long.
         """
+        return _last_sync(
+            self._first(f"organization?$select={LAST_SYNC}", "graph_last_sync_not_readable")
+        )
+
+    def _first(self, path: str, refusal: str) -> Any:
+        """The first of a list, `None` when it is empty or must not be read, which is logged."""
         try:
-            document = self._caller.get(f"{VERSION}/organization?$select={LAST_SYNC}")
+            document = self._caller.get(f"{VERSION}/{path}")
         except GraphRefusedError as error:
-            log.info("graph_last_sync_not_readable", status=error.status)
+            log.info(refusal, status=error.status)
             return None
         found = document.get("value")
-        return _last_sync(found[0]) if isinstance(found, list) and found else None
+        return found[0] if isinstance(found, list) and found else None
 
     def _pages(
         self, document: Mapping[str, Any], most: int, collection: Collection

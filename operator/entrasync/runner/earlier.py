@@ -31,7 +31,7 @@ def lost_results_of(snapshot: Snapshot) -> list[str]:
 
 def earlier_results(reports: Reports, names: Sequence[str]) -> list[EarlierResult]:
     """What the state tells of earlier runs; nothing of those it does not know."""
-    found = {kept.run: kept for kept in reports.results() if kept.run in set(names)}
+    found = {kept.run: kept for kept in reports.results()}
     told = []
     for name in names:
         kept = found.get(name)

@@ -10,7 +10,6 @@ from tests.support import samples
 from tests.support.memory_cluster import Cluster
 
 MINUTE = dt.timedelta(minutes=1)
-VERB = "patch_status"
 
 
 def test_a_sync_that_stays_blocked_is_looked_at_ever_more_seldom() -> None:
@@ -35,7 +34,7 @@ def test_a_sync_that_changes_while_its_status_is_written_is_looked_at_at_once() 
     )
 
     def somebody_is_faster(verb: str, path: str, _body: object) -> None:
-        if verb == VERB and "/directorysyncs/" in path:
+        if verb == "patch_status" and "/directorysyncs/" in path:
             cluster.watchers.clear()
             cluster.change(path, {"metadata": {"labels": {"touched": "yes"}}})
 
