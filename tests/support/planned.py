@@ -7,7 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from entrasync.engine.brakes import spent_by
-from entrasync.engine.changes import Action, Phase, PlannedChange, fingerprint_of
+from entrasync.engine.changes import (
+    Action,
+    Phase,
+    PlannedChange,
+    canonical_line,
+    fingerprint_of_line,
+)
 from entrasync.entra.contracts import (
     LinkChange,
     PropertyValue,
@@ -15,7 +21,7 @@ from entrasync.entra.contracts import (
     SyncObjectType,
     SyncOperation,
 )
-from entrasync.state.rows import decode_properties, encode_properties
+from entrasync.state.rows import decode_properties, encode_properties, to_storable
 from entrasync.state.schema import Part
 from entrasync.state.store import Store
 
@@ -24,6 +30,17 @@ _PHASES = {
     SyncObjectType.CONTACT: Phase.CONTACTS,
     SyncObjectType.GROUP: Phase.GROUPS,
 }
+
+
+def fingerprint_of(change: PlannedChange) -> bytes:
+    """Short name of exactly what a change does, made of the change and not of the state."""
+    message = change.message
+    properties = {key: to_storable(value) for key, value in message.properties.items()}
+    return fingerprint_of_line(
+        canonical_line(
+            change.action, message.object_type, message.source_anchor, properties, message.links
+        )
+    )
 
 
 @dataclass(frozen=True)

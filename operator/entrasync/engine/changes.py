@@ -11,7 +11,7 @@ from enum import IntEnum, StrEnum
 from typing import Final
 
 from entrasync.entra.contracts import LinkChange, PropertyValue, SyncObject, SyncObjectType
-from entrasync.state.rows import to_json, to_storable
+from entrasync.state.rows import to_json
 from entrasync.state.schema import Part
 
 KIND_NAMES: Final = {
@@ -108,16 +108,6 @@ class PlannedChange:
     held: str | None = None
     members: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
 
-    def canonical(self) -> str:
-        """One line that says exactly what this changes, the same every time."""
-        return canonical_line(
-            self.action,
-            self.message.object_type,
-            self.message.source_anchor,
-            {key: to_storable(value) for key, value in self.message.properties.items()},
-            self.message.links,
-        )
-
 
 def canonical_line(
     action: str,
@@ -147,11 +137,6 @@ def canonical_text(action: str, object_type: str, anchor: str, properties: str, 
     """
     head = to_json((action, object_type, anchor)).removesuffix("]")
     return f"{head},{properties},{links}]"
-
-
-def fingerprint_of(change: PlannedChange) -> bytes:
-    """Short name of exactly what a change does."""
-    return fingerprint_of_line(change.canonical())
 
 
 def fingerprint_of_line(canonical: str) -> bytes:

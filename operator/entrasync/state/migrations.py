@@ -114,9 +114,8 @@ INSERT OR IGNORE INTO pins
     SELECT guid_octets(guid), anchors.id FROM old_pins
     JOIN anchors ON anchors.anchor = old_pins.anchor WHERE guid_octets(guid) IS NOT NULL;
 INSERT INTO spent SELECT time, sort, count FROM old_spent;
-INSERT INTO results (run, time, result, harvested) SELECT run, time, result, 1 FROM old_results;
+INSERT INTO results (run, time, result) SELECT run, time, result FROM old_results;
 """
-"""Results of that version were harvested when their pods ended."""
 
 
 def _guid_octets(guid: str | None) -> bytes | None:

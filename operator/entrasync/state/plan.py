@@ -250,13 +250,6 @@ class PlanSpace:
                 yield position, SyncObjectType(kind), anchor, effective(properties, without)
             after = rows[-1][0]
 
-    def count_additions(self) -> int:
-        """How many objects are added."""
-        (count,) = self._connection.execute(
-            "SELECT COUNT(*) FROM plan WHERE action = 'add' AND part = 0"
-        ).fetchone()
-        return int(count)
-
     def outcome_counts(self) -> dict[str, int]:
         """Additions by what becomes of them, in words of `Outcome`; why is left out."""
         return dict(

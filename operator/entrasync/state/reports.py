@@ -82,27 +82,14 @@ class Reports:
         ).fetchone()
         return None if row is None else str(row[0])
 
-    def results(self, *, harvested: bool | None = None) -> list[KeptResult]:
-        """Results, newest first.
-
-        Args:
-            harvested: only those that the operator took already, or did not take yet.
-        """
+    def results(self) -> list[KeptResult]:
+        """Results, newest first."""
         return [
             KeptResult(run=run, time=time, result=result)
             for run, time, result in self._connection.execute(
-                "SELECT run, time, result FROM results WHERE ?1 IS NULL OR harvested = ?1"
-                " ORDER BY time DESC, run DESC",
-                (harvested,),
+                "SELECT run, time, result FROM results ORDER BY time DESC, run DESC"
             )
         ]
-
-    def mark_harvested(self, runs: Iterable[str]) -> None:
-        """Notes that the operator took results."""
-        with self._database.transaction():
-            self._connection.executemany(
-                "UPDATE results SET harvested = 1 WHERE run = ?", ((run,) for run in runs)
-            )
 
     # --- plans -----------------------------------------------------------------------------
 

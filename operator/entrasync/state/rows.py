@@ -95,11 +95,6 @@ def encode_value(value: PropertyValue) -> str:
     return to_json(value)
 
 
-def decode_value(text: str) -> PropertyValue:
-    """The inverse of `encode_value`."""
-    return from_storable(json.loads(text))
-
-
 def encode_attributes(attributes: Mapping[str, tuple[bytes, ...]]) -> str:
     """Attributes of a source object as compact JSON: text as it is, anything else as base64.
 

@@ -235,7 +235,8 @@ CREATE TABLE approved_links (
     PRIMARY KEY (owner, member, digest)
 ) WITHOUT ROWID;
 
--- results and plans of earlier runs
+-- results and plans of earlier runs; nothing asks for harvested any more, and it stays so that an
+-- earlier image, put back, can use the state
 CREATE TABLE results (
     run TEXT PRIMARY KEY, time TEXT NOT NULL, result TEXT NOT NULL,
     harvested INTEGER NOT NULL DEFAULT 0

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrasync.api.choices import DriftPolicy
-from entrasync.engine.changes import Action, Phase, PlannedChange, fingerprint_of
+from entrasync.engine.changes import Action, Phase, PlannedChange
 from entrasync.engine.plan import RECREATE, PlanRules
 from entrasync.engine.removals import Evidence
 from entrasync.entra.contracts import LinkChange, PropertyValue
@@ -20,6 +20,7 @@ from entrasync.state import plan as plan_space
 from entrasync.state.schema import Part
 from entrasync.state.store import Store
 from tests.support.pending import CONTACT, GROUP, USER, Made, Pending, Scratch, plan_of, planned
+from tests.support.planned import fingerprint_of
 
 ANCHORS = [f"anchor-{number}" for number in range(6)]
 VALUES: st.SearchStrategy[PropertyValue] = st.one_of(

@@ -21,17 +21,12 @@ def kept(tmp_path: Path) -> Iterator[Reports]:
         yield store.reports
 
 
-def test_the_last_fifty_results_are_kept_until_they_are_harvested_and_longer(
-    kept: Reports,
-) -> None:
+def test_the_last_fifty_results_are_kept(kept: Reports) -> None:
     for number in range(52):
         kept.keep_result(f"run-{number}", NOW + dt.timedelta(minutes=number), f"{{{number}}}")
-    kept.mark_harvested(["run-51", "run-50", "unknown"])
 
     assert [each.run for each in kept.results()][:2] == ["run-51", "run-50"]
     assert len(kept.results()) == 50
-    assert [each.run for each in kept.results(harvested=True)] == ["run-51", "run-50"]
-    assert kept.results(harvested=False)[0].result == "{49}"
     assert (kept.result("run-2"), kept.result("run-1")) == ("{2}", None)
 
 
