@@ -239,11 +239,6 @@ class DirectorySession:
     def _deleted_objects(self) -> str:
         return f"<WKGUID={_DELETED_OBJECTS},{self._context.dn}>"
 
-    def missing_attributes(self, names: Sequence[str]) -> tuple[str, ...]:
-        """List which of these attributes the schema does not know, in the given order."""
-        known = self.schema_attributes(names)
-        return tuple(name for name in names if name.lower() not in known)
-
     def schema_attributes(self, names: Sequence[str]) -> dict[str, SchemaAttribute]:
         """Look attributes up in the schema, by folded name; what it does not know is absent."""
         return read_schema(self._reader, self._schema, names)

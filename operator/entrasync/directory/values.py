@@ -34,23 +34,19 @@ _EXTENDED = re.compile(rb"<GUID=" + _GUID_TEXT.pattern + rb">;")
 _GUID_BYTES = 16
 
 
-FILE_TIME_NEVER = frozenset({0, 0x7FFFFFFFFFFFFFFF})
-"""How a Windows file time says that there is none, for example in `accountExpires`."""
-
-_FILE_TIME_EPOCH = dt.datetime(1601, 1, 1, tzinfo=dt.UTC)
-_INTEGER = re.compile(rb"-?[0-9]{1,19}")
+_INTEGER = re.compile(r"-?[0-9]{1,19}")
+_SURE_DIGITS = 18
+"""So many decimal digits always fit into 64 bits."""
 _INTEGER8 = range(-(1 << 63), 1 << 63)
-_ALL_BITS = (1 << 64) - 1
 _GENERALIZED_TIME = re.compile(
-    rb"(\d{4})(\d\d)(\d\d)(\d\d)(?:(\d\d)(\d\d)?)?(?:[.,](\d{1,12}))?(?:Z|([+-])(\d\d)(\d\d)?)"
+    r"(\d{4})(\d\d)(\d\d)(\d\d)(?:(\d\d)(\d\d)?)?(?:[.,](\d{1,12}))?(?:Z|([+-])(\d\d)(\d\d)?)",
+    re.ASCII,
 )
 _SID_HEADER = 8
 _SID_REVISION = 1
 _SID_MOST_PARTS = 15
 _SID_TEXT = re.compile(r"S-1-(0x[0-9A-F]{1,12}|[0-9]{1,15})((?:-[0-9]{1,10})*)", re.IGNORECASE)
-_ESCAPED = re.compile(r"(?:\\[0-9A-Fa-f]{2})+|\\.", re.DOTALL)
 _COMMA = re.compile(r"\\.|,", re.DOTALL)
-_SPECIAL = re.compile(r'["+,;<>=\\\0\n\r]|^[ #]| $')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,50 +160,20 @@ def is_true(values: tuple[bytes, ...]) -> bool:
     return values[:1] == (b"TRUE",)
 
 
-def text_from_bytes(value: bytes) -> str | None:
-    """Read a string; `None` when it is not UTF-8, as binary values and old imports are not.
+def integer_from_text(text: str) -> int | None:
+    """Read an integer or integer8 (64 bits, signed); `None` when it is none.
 
-    Nothing is replaced or dropped: the text would be exported as if somebody had written it.
+    Stricter than `int`, which takes a plus, underscores, and digits of other scripts.
     """
-    try:
-        return value.decode("utf-8")
-    except UnicodeDecodeError:
+    if len(text) <= _SURE_DIGITS and text.isdigit() and text.isascii():
+        return int(text)  # most are such, and each user has several
+    if not _INTEGER.fullmatch(text):
         return None
-
-
-def integer_from_bytes(value: bytes) -> int | None:
-    """Read an integer or integer8 (64 bits, signed); `None` when it is none."""
-    if not _INTEGER.fullmatch(value):
-        return None
-    number = int(value)
+    number = int(text)
     return number if number in _INTEGER8 else None
 
 
-def has_bits(number: int, bits: int) -> bool:
-    """Say whether all of `bits` are set, as the matching rule for bit-wise AND does.
-
-    Active Directory gives fields of 32 bits as signed numbers: a `groupType` of -2147483646 has
-    0x80000000 set. `bits` may be written either way.
-    """
-    wanted = bits & _ALL_BITS
-    return number & wanted == wanted
-
-
-def moment_from_file_time(number: int) -> dt.datetime | None:
-    """Read a Windows file time: 100 ns since 1601, in UTC, to the microsecond.
-
-    Returns:
-        `None` when it says never, is a span of time (negative), or lies beyond the year 9999.
-    """
-    if number in FILE_TIME_NEVER or number < 0:
-        return None
-    try:
-        return _FILE_TIME_EPOCH + dt.timedelta(microseconds=number // 10)
-    except OverflowError:
-        return None
-
-
-def moment_from_generalized_time(value: bytes) -> dt.datetime | None:
+def moment_from_generalized_time(value: str) -> dt.datetime | None:
     """Read a generalized time (RFC 4517, 3.3.13), in UTC, to the microsecond; `None` when none.
 
     Active Directory writes `20260131235959.0Z`; others leave out seconds or minutes, or give a
@@ -226,7 +192,7 @@ def moment_from_generalized_time(value: bytes) -> dt.datetime | None:
         return None  # a second of 60 is a leap second, and counts as the next
     try:
         start = dt.datetime(int(year), int(month), int(day), int(hour), tzinfo=dt.UTC)
-        return start + span + (zone if sign == b"-" else -zone)
+        return start + span + (zone if sign == "-" else -zone)
     except (ValueError, OverflowError):
         return None
 
@@ -264,35 +230,6 @@ def split_name(dn: str) -> list[str]:
     starts = [0, *(comma + 1 for comma in commas)]
     parts = zip(starts, stops, strict=True)
     return [dn[start:stop].lstrip(" ") for start, stop in parts] if dn else []
-
-
-def unescape_name(value: str) -> str | None:
-    """Give the value of a DN's component without its escapes (RFC 4514, 2.4).
-
-    Returns:
-        `None` when what is escaped byte by byte is not UTF-8.
-    """
-
-    def plain(match: re.Match[str]) -> str:
-        escaped = match.group()
-        if len(escaped) == 2:  # noqa: PLR2004  - a backslash and what it stands before
-            return escaped[1]
-        return bytes.fromhex(escaped.replace("\\", "")).decode("utf-8")
-
-    try:
-        return _ESCAPED.sub(plain, value)
-    except UnicodeDecodeError:
-        return None
-
-
-def escape_name(value: str) -> str:
-    """Escape a value for a DN, as Active Directory writes it (RFC 4514, 2.4)."""
-
-    def escaped(match: re.Match[str]) -> str:
-        char = match.group()
-        return f"\\{ord(char):02X}" if char in "\0\n\r" else f"\\{char}"
-
-    return _SPECIAL.sub(escaped, value)
 
 
 def domain_of(dn: str) -> str:

@@ -17,7 +17,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from entrasync.api.objects import AttributeFilter, FilterClause, FilterOperator
-from entrasync.directory.values import sid_from_bytes
+from entrasync.directory.values import (
+    integer_from_text,
+    moment_from_generalized_time,
+    sid_from_bytes,
+)
 from entrasync.engine.source import SourceObject
 from entrasync.errors import ConfigurationError
 
@@ -28,7 +32,6 @@ _SIDS: Final = frozenset({"objectsid", "sidhistory"})
 _GUIDS: Final = frozenset({"objectguid", "ms-ds-consistencyguid"})
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,20}", re.ASCII)
 _MASK: Final = re.compile(r"0x[0-9A-Fa-f]{1,16}|[0-9]{1,19}", re.ASCII)
-_GENERALIZED_TIME: Final = re.compile(r"([0-9]{14})(?:\.[0-9]{1,6})?Z", re.ASCII)
 _RFC3339_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[Tt ].{5,20})?", re.ASCII)
 _OPPOSITES: Final = {
     FilterOperator.NOT_EQUAL: FilterOperator.EQUAL,
@@ -251,10 +254,10 @@ def _as_text(value: Ordered) -> str:
 
 
 def _moment(value: str) -> dt.datetime | None:
-    found = _GENERALIZED_TIME.fullmatch(value)
+    moment = moment_from_generalized_time(value)
+    if moment is not None:
+        return moment
     try:
-        if found is not None:
-            return dt.datetime.strptime(found[1], "%Y%m%d%H%M%S").replace(tzinfo=dt.UTC)
         if _RFC3339_DATE.fullmatch(value):
             moment = dt.datetime.fromisoformat(value)
             return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
@@ -272,7 +275,8 @@ def _mask(value: str) -> int | None:
 
 def _has_bits(text: str, mask: int) -> bool:
     """Whether all bits of a mask are set; numbers of the directory are signed, masks are not."""
-    return bool(_NUMBER.fullmatch(text)) and int(text) & mask == mask
+    number = integer_from_text(text)
+    return number is not None and number & mask == mask
 
 
 def _text(value: bytes) -> str:

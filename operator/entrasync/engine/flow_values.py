@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from entrasync.directory.values import integer_from_text
 from entrasync.engine.source import SourceObject, Value, raw_value
 from entrasync.entra.contracts import PropertyValue
 
@@ -130,12 +131,7 @@ def as_integer(values: Values) -> int | None:
 
 
 def _integer(value: Value) -> int | None:
-    text = value if isinstance(value, str) else _decoded(value)
-    try:
-        # digits of other scripts are no number to a directory
-        return int(text) if text.isascii() else None
-    except ValueError:
-        return None
+    return integer_from_text((value if isinstance(value, str) else _decoded(value)).strip())
 
 
 def as_binary(values: Values) -> bytes | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
+from entrasync.directory.values import integer_from_text
 from entrasync.state.rows import guid_bytes, guid_text
 
 DECIDING_ATTRIBUTES: Final = (
@@ -37,8 +38,6 @@ counted."""
 
 ACCOUNT_DISABLED: Final = 0x2
 SECURITY_GROUP: Final = 0x80000000
-FILETIME_NEVER: Final = frozenset({0, 0x7FFFFFFFFFFFFFFF})
-
 
 StoredValue = str | dict[str, str]
 """Text, or base64 under `b`."""
@@ -163,10 +162,7 @@ class SourceObject:
     def integer(self, name: str) -> int | None:
         """First value as a number."""
         text = self.text(name)
-        try:
-            return None if text is None else int(text)
-        except ValueError:
-            return None
+        return None if text is None else integer_from_text(text)
 
     def raw(self, name: str) -> bytes | None:
         """First value as it is."""

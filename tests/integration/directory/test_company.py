@@ -40,7 +40,9 @@ def test_the_service_account_reads_all_it_needs(samba_company: SambaServer) -> N
     with open_session(config_of(samba_company)) as session:
         assert session.delta_method == ("DirSync", "ReplicationRightGranted")
         assert session.can_read_deleted()
-        assert session.missing_attributes(ATTRIBUTES) == ()
+        known = session.schema_attributes(ATTRIBUTES)
+        assert known.keys() == {name.lower() for name in ATTRIBUTES}
+        assert session.unreadable_attributes(ATTRIBUTES) == ()
         assert [page.entries for page in session.changes(session.current_cookie(), ATTRIBUTES)] == [
             ()
         ]

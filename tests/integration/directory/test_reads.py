@@ -167,8 +167,8 @@ def test_the_tree_of_containers_is_read(session: DirectorySession, domain: Domai
 
 def test_attributes_the_schema_lacks_are_found(session: DirectorySession) -> None:
     names = ("mail", "MANAGER", "extensionAttribute99", "parentGUID", "a*)(b")
-    assert session.missing_attributes(names) == ("extensionAttribute99", "a*)(b")
-    assert session.missing_attributes(()) == ()
+    assert session.schema_attributes(names).keys() == {"mail", "manager", "parentguid"}
+    assert session.schema_attributes(()) == {}
 
 
 def test_gone_living_and_never_seen_are_told_apart(session: DirectorySession, place: Place) -> None:

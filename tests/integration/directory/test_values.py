@@ -7,17 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from entrasync.directory.values import (
-    has_bits,
-    integer_from_bytes,
-    moment_from_file_time,
-    moment_from_generalized_time,
-    sid_from_bytes,
-    text_from_bytes,
-)
+from entrasync.directory.values import moment_from_generalized_time, sid_from_bytes
+from entrasync.engine.flow_computations import account_enabled, password_changed, security_enabled
+from entrasync.engine.flow_values import Contributor, as_integer, as_text
+from entrasync.engine.source import SourceObject
 from tests.integration.directory.conftest import STAFF
 
 if TYPE_CHECKING:
+    from entrasync.directory.model import SourceEntry
     from entrasync.directory.session import DirectorySession
     from tests.integration.directory.conftest import People
     from tests.support.hand import Hand
@@ -25,6 +22,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 EVERY_BYTE = bytes(range(256))
+NEVER = {0, 0x7FFFFFFFFFFFFFFF}
+"""How a Windows file time says that there is none."""
 
 
 @pytest.mark.parametrize(
@@ -69,26 +68,25 @@ def test_values_of_the_server_mean_what_they_should(
     group = either.read_guid(hand.guid_of(team), ("groupType",))
     assert user is not None
     assert group is not None
-    first = {name: values[0] for name, values in user.attributes.items()}
-    sid = sid_from_bytes(first["objectSid"])
+    sid = sid_from_bytes(user.attributes["objectSid"][0])
     assert sid is not None
     assert sid.startswith("S-1-5-21-")
-    created = moment_from_generalized_time(first["whenCreated"])
+    created = moment_from_generalized_time(user.attributes["whenCreated"][0].decode())
     assert created is not None
     assert created > dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
-    expires, last_set = (
-        integer_from_bytes(first[name]) for name in ("accountExpires", "pwdLastSet")
+    assert as_integer(user.attributes["accountExpires"]) in NEVER
+    assert as_integer(user.attributes["pwdLastSet"]) == 0
+    assert password_changed(contributor(user)) is None
+    assert not account_enabled(contributor(user))
+    assert as_integer(group.attributes["groupType"]) == 8 - 0x80000000
+    assert security_enabled(contributor(group))
+
+
+def contributor(entry: SourceEntry) -> Contributor:
+    source = SourceObject(
+        guid=entry.guid, dn=entry.dn, parent_guid=None, attributes=entry.attributes
     )
-    assert expires is not None
-    assert last_set == 0
-    assert moment_from_file_time(expires) is moment_from_file_time(last_set) is None
-    control = integer_from_bytes(first["userAccountControl"])
-    assert control is not None
-    assert has_bits(control, 0x2)
-    sort = integer_from_bytes(group.attributes["groupType"][0])
-    assert sort is not None
-    assert has_bits(sort, 0x80000000 | 8)
-    assert not has_bits(sort, 2)
+    return Contributor(source=source, dn=entry.dn, domain="contoso.test")
 
 
 def test_text_that_is_none_is_no_text_and_stops_nobody(
@@ -98,7 +96,7 @@ def test_text_that_is_none_is_no_text_and_stops_nobody(
     hand.replace(anna, "thumbnailPhoto", b"\xff\xfe")
     found = either.read_guid(hand.guid_of(anna), ("thumbnailPhoto",))
     assert found is not None
-    assert text_from_bytes(found.attributes["thumbnailPhoto"][0]) is None
+    assert as_text(found.attributes["thumbnailPhoto"]) is None
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,10 @@ def holds(
         ("LessThan", "2026-03-14", ("20260313235959.0Z",), True),
         ("GreaterThanOrEqual", "2026-03-14T01:00:00+01:00", ("20260314000000.0Z",), True),
         ("GreaterThan", "20260314000000.0Z", ("20260314000001.0Z",), True),
+        ("LessThan", "202603141200Z", ("20260314115959.0Z",), True),
+        ("Equal", "20260314000000.0Z", ("20260314010000.0+0100",), False),  # the same text only
+        ("LessThanOrEqual", "20260314000000.0Z", ("20260314010000.0+0100",), True),
+        ("GreaterThan", "20260314000000Z", ("20260314000000.5Z",), True),
         ("LessThan", "2026-99-99", ("2026-12-01",), True),  # no time: as text
         ("Contains", "SYN", ("NoSync",), True),
         ("Contains", "*", ("NoSync",), False),  # there are no wildcards
@@ -102,6 +106,13 @@ def holds(
         ("IsBitSet", "0x202", ("514",), True),  # all of them
         ("IsBitSet", "0x202", ("2",), False),
         ("IsBitSet", "0x80000000", ("-2147483646",), True),  # the directory's numbers are signed
+        ("IsBitSet", "0x10002", ("66050",), True),
+        ("IsBitSet", "0x10002", ("66048",), False),
+        ("IsBitSet", "4", ("-2147483646",), False),
+        ("IsBitSet", "0x80000000", ("2",), False),
+        ("IsBitSet", "0x10000000000", ("1099511627776",), True),  # of an integer8
+        ("IsBitSet", "0x8000000000000000", ("-9223372036854775808",), True),
+        ("IsBitSet", "2", ("+2",), False),
         ("IsBitSet", "2", ("x",), False),
         ("IsNotBitSet", "2", ("512",), True),
         ("IsNotBitSet", "2", ("x",), True),

@@ -133,13 +133,6 @@ def test_time_of_the_last_password_change() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "never", ["0", "-1", str(0x7FFFFFFFFFFFFFFF), str(0x7FFFFFFFFFFFFFFE), "soon"]
-)
-def test_a_password_that_was_never_changed_has_no_time(never: str) -> None:
-    assert "lastPasswordChangeTimestamp" not in flowed("user", pwdLastSet=never)
-
-
 def test_what_people_sign_in_with_comes_from_the_enabled_account() -> None:
     disabled = contributor(userAccountControl="514", sAMAccountName="mail", title="of mail")
     enabled = contributor(userAccountControl="512", sAMAccountName="ann", title="of account")
