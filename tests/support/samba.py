@@ -138,6 +138,12 @@ class SambaServer:
         found: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
         return found
 
+    def receive(self, guid: str, dn: str, **attributes: str) -> str:
+        """Takes in a user of another domain, who keeps the GUID; gives the new DN."""
+        folder, written = str(self._folder), json.dumps(attributes)
+        _system_python("-m", "tests.support.arrival", folder, guid, dn, written)
+        return dn
+
 
 def _sockets(folder: str, names: list[str]) -> set[str]:
     return {name for name in names if (Path(folder) / name).is_socket()}

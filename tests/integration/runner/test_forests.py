@@ -64,6 +64,18 @@ class Forest:
             **more,
         )
 
+    def receives(self, name: str, guid: str, **more: str) -> str:
+        """Somebody who comes from the other one, and keeps the GUID."""
+        account = f"{name}{self.number}"
+        return self.server.receive(
+            guid,
+            f"CN={name},{self.place}",
+            sAMAccountName=account,
+            userPrincipalName=f"{account}@{self.server.domain}",
+            userAccountControl=ENABLED,
+            **more,
+        )
+
     def group(self, name: str, *members: str, kind: str = GLOBAL_SECURITY) -> str:
         dn = self.hand.add(
             f"CN={name},{self.place}",
@@ -565,6 +577,36 @@ def test_joined_ones_are_parted_when_their_mail_differs(world: World) -> None:
     assert set(world.users()) == {anchor, world.fabrikam.anchor_of(other)}
     assert not world.users()[anchor].get("company")
     world.a_full_run_finds_nothing()
+
+
+@pytest.mark.parametrize("policy", ["Delete", "Disable", "Keep"])
+@pytest.mark.parametrize("scope", [None, "Full"])
+@pytest.mark.parametrize("looks_between", [False, True])
+def test_who_moves_between_the_domains_keeps_the_account(
+    world: World, policy: str, scope: str | None, *, looks_between: bool
+) -> None:
+    world.rig.sync["spec"]["objects"] = {"users": {"onRemoval": policy}}
+    for forest in (world.contoso, world.fabrikam):
+        forest.user("stays")
+    old = world.contoso.user("anna", title="Chief")
+    world.arrives()
+    # these two are of two forests: what a group of one forest keeps of its members is not tried
+    guid, anchor = world.contoso.hand.guid_of(old), world.contoso.anchor_of(old)
+
+    new = world.fabrikam.receives("anna", guid, title="Head")
+    if looks_between:  # the new domain has told of it, and the old one not yet
+        world.rig.run(scope=scope)
+    world.contoso.hand.delete(old)
+    world.rig.run(scope=scope)
+
+    assert len(world.users()) == 3
+    assert world.users()[anchor]["title"] == "Head"
+    assert world.users()[anchor]["dnsDomainName"] == "fabrikam.test"
+    assert world.users()[anchor]["accountEnabled"] is True
+    world.a_full_run_finds_nothing()
+    world.fabrikam.hand.delete(new)
+    gone = {"Delete": {"users": {"delete": 1}}, "Disable": {"users": {"update": 1}}, "Keep": {}}
+    assert world.arrives(scope=scope) == gone[policy]
 
 
 @pytest.mark.parametrize("scope", [None, "Full"])
