@@ -37,6 +37,11 @@ def down() -> None:
     provider().down()
 
 
+def rejoin() -> None:
+    """Brings the node back after its object was deleted."""
+    provider().rejoin()
+
+
 def load(archive: Path) -> None:
     """Imports an image archive into the cluster."""
     provider().load(archive)

@@ -1,4 +1,4 @@
-"""`python -m dev.cluster up|down|load FILE...|kubeconfig|packages|binaries|clients`."""
+"""`python -m dev.cluster up|down|rejoin|load FILE...|kubeconfig|packages|binaries|clients`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="make the cluster, or keep a healthy one")
     commands.add_parser("down", help="remove the cluster and all it left")
+    commands.add_parser("rejoin", help="bring the node back after `kubectl delete node`")
     commands.add_parser("kubeconfig", help="print the path of its KUBECONFIG")
     commands.add_parser("packages", help="install missing Debian packages")
     commands.add_parser("binaries", help="find, download or build the programs")
@@ -30,6 +31,8 @@ def main() -> int:
                 cluster.up()
             case "down":
                 cluster.down()
+            case "rejoin":
+                cluster.rejoin()
             case "kubeconfig":
                 say(str(cluster.kubeconfig_path()))
             case "packages":

@@ -71,6 +71,12 @@ PROGRAMS = (
     Program(name="coredns", module="coredns", package=".", seconds=95),
     Program(name="pause", module="coredns", package="./pause", seconds=2),
     Program(
+        name="kube-router",
+        module="policies",
+        package="github.com/cloudnativelabs/kube-router/v2/cmd/kube-router",
+        seconds=130,
+    ),
+    Program(
         name="helm",
         module="helm",
         package="helm.sh/helm/v3/cmd/helm",

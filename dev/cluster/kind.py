@@ -60,6 +60,11 @@ class Kind:
             run(["kind", "delete", "cluster", f"--name={CLUSTER}"], hint=HINT)
         KIND_KUBECONFIG.unlink(missing_ok=True)
 
+    def rejoin(self) -> None:
+        """Brings the node back after its object was deleted."""
+        node = f"{CLUSTER}-control-plane"
+        run(["docker", "exec", node, "systemctl", "restart", "kubelet"], hint=HINT)
+
     def load(self, archive: Path) -> None:
         """Imports an image archive."""
         run(["kind", "load", "image-archive", str(archive), f"--name={CLUSTER}"], hint=HINT)

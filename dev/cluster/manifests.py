@@ -69,6 +69,20 @@ def controller_flags(state: Path, pki: Path) -> list[str]:
     ]
 
 
+def policy_flags(state: Path) -> list[str]:
+    """Flags of kube-router, which enforces NetworkPolicies here and does nothing else."""
+    return [
+        f"--kubeconfig={state}/admin.kubeconfig",
+        "--hostname-override=local",
+        "--run-firewall=true",
+        "--run-router=false",
+        "--run-service-proxy=false",
+        "--service-cluster-ip-range=10.96.0.0/16",
+        "--health-port=0",
+        "--metrics-port=0",
+    ]
+
+
 def write_node_files(state: Path, pki: Path) -> None:
     """Writes the configuration of containerd, the pod network, kubelet and kube-proxy."""
     for folder in ("containerd", "cni", "kubelet"):

@@ -112,6 +112,16 @@ class Node:
             raise SetupError("The node left something behind: " + "; ".join(left))
         say("  nothing is left: no process, mount, namespace or address")
 
+    def rejoin(self) -> None:
+        """Brings the node back after its object was deleted.
+
+        A kubelet tells the API server of its node when it starts, and never again.
+        """
+        with step("Letting the node join again", "10 s"):
+            _PROCESSES.stop("kubelet")
+            self._start_kubelet()
+            self._wait_for_node()
+
     def load(self, archive: Path) -> None:
         """Imports an image archive (OCI or docker) into the node."""
         run(
@@ -127,6 +137,8 @@ class Node:
             ["ip", "addr", "add", f"{NODE_IP}/16", "dev", "cni0"],
             ["ip", "link", "set", "cni0", "up"],
             ["sysctl", "-q", "-w", "net.ipv4.ip_forward=1"],
+            # what goes from pod to pod over the bridge meets the rules of NetworkPolicies, too
+            ["sysctl", "-q", "-w", "net.bridge.bridge-nf-call-iptables=1"],
         ):
             run(in_node(*command))
 
@@ -201,6 +213,16 @@ class Node:
             write_program_image(path_of(name), tag, archive)
             self.load(archive)
             archive.unlink()
+        self._start_kubelet()
+        _PROCESSES.start(
+            "kube-proxy", in_node(path_of("kube-proxy"), f"--config={STATE}/proxy.yaml")
+        )
+        self._wait_for_node()
+        _PROCESSES.start(
+            "kube-router", in_node(path_of("kube-router"), *manifests.policy_flags(STATE))
+        )
+
+    def _start_kubelet(self) -> None:
         _PROCESSES.start(
             "kubelet",
             in_node(
@@ -212,9 +234,8 @@ class Node:
                 f"--node-ip={NODE_IP}",
             ),
         )
-        _PROCESSES.start(
-            "kube-proxy", in_node(path_of("kube-proxy"), f"--config={STATE}/proxy.yaml")
-        )
+
+    def _wait_for_node(self) -> None:
         wait_until(
             "the node to be Ready",
             lambda: " Ready" in self._kubectl("get", "node", "local", "--no-headers"),
@@ -305,7 +326,7 @@ class Node:
         return KUBECONFIG.is_file() and _succeeds([*command, "--request-timeout=5s", *arguments])
 
 
-_PROCESS_COUNT = 8
+_PROCESS_COUNT = 9
 
 
 def in_node(*command: str | Path) -> list[str]:

@@ -13,6 +13,7 @@ NODE = {
     "runc": "runc",
     "/usr/lib/cni/bridge": "containernetworking-plugins",
     "iptables": "iptables",
+    "ipset": "ipset",
     "ip": "iproute2",
     "nsenter": "util-linux",
     "mount": "mount",
@@ -46,6 +47,8 @@ that installs the packages of the tests has them too."""
 
 PAGES = {
     "curl": "curl",
+    "git": "git",
+    "jq": "jq",
 }
 """Program -> package, for the commands of the documentation, which tests run as they stand."""
 

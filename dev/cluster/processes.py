@@ -54,11 +54,17 @@ class Processes:
         """Names in the order they were started."""
         return list(self._read())
 
+    def stop(self, name: str) -> None:
+        """Ends a process and forgets it; one that is not there is no error."""
+        known = self._read()
+        if name in known:
+            end(*known.pop(name))
+            self._record.write_text(json.dumps(known))
+
     def stop_all(self) -> None:
         """Ends all, the last one first; forgets them."""
         for name in reversed(self.names()):
-            pid, started = self._read()[name]
-            end(pid, started)
+            self.stop(name)
         self._record.unlink(missing_ok=True)
 
     def _read(self) -> dict[str, list[int]]:
