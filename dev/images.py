@@ -30,6 +30,7 @@ BASE_PACKAGES = "python3,python3-venv,ca-certificates"
 _PASSED_VARIABLES = re.compile(
     r"PIP_(INDEX_URL|EXTRA_INDEX_URL|TRUSTED_HOST|CERT)|\w+_proxy", re.IGNORECASE
 )
+RELEASES = ROOT / "tests" / "golden" / "releases"
 HINT = "Look at the log; a full disk and an unreachable package index are the usual causes."
 
 
@@ -84,6 +85,17 @@ DIRECTORY_IMAGE = Image(
     inputs=(ROOT / "dev" / "ad",),
     usually="2 to 4 min, once",
 )
+EARLIER_VERSION = "0.1.0"
+"""The latest of the releases in tests/golden."""
+EARLIER_IMAGE = Image(
+    tag=f"localhost/entrasync:{EARLIER_VERSION}",
+    dockerfile=RELEASES / "Dockerfile",
+    context=RELEASES,
+    inputs=(RELEASES, ROOT / "requirements" / "runtime.txt"),
+    usually="5 s",
+    arguments=(f"RELEASE={EARLIER_VERSION}",),
+)
+"""Lies on the product's image, which must have been built before."""
 ALL = {"entrasync": PRODUCT_IMAGE, "samba-ad": DIRECTORY_IMAGE}
 """What the local cluster holds."""
 BUILT = {**ALL, "entrasync-kerberos": KERBEROS_IMAGE}
