@@ -22,15 +22,23 @@ class CloudView:
     Args:
         kubectl: for the cluster the emulated cloud runs in.
         tenant_id: the tenant to read.
+        service: `namespace/name` of the Service in front of it.
     """
 
-    def __init__(self, kubectl: Kubectl, tenant_id: str = TENANT_ID) -> None:
+    def __init__(
+        self,
+        kubectl: Kubectl,
+        tenant_id: str = TENANT_ID,
+        service: str = f"{CLOUD_NAMESPACE}/azure",
+    ) -> None:
         self._kubectl = kubectl
         self._tenant_id = tenant_id
+        self._namespace, _, self._service = service.partition("/")
 
     def __enter__(self) -> Self:
         self._forward = self._kubectl.start(
-            "port-forward", "-n", CLOUD_NAMESPACE, "service/azure", ":443", "--address=127.0.0.1"
+            *("port-forward", "-n", self._namespace, f"service/{self._service}"),
+            *(":443", "--address=127.0.0.1"),
         )
         if self._forward.stdout is None:
             raise KubectlError("the port-forward has no output")

@@ -19,6 +19,7 @@ from dev.demo.waiting import say, wait_for
 from entrasync.emulator.certificates import Authority, KeyPair
 
 ROOT = Path(__file__).parents[2]
+CHART = ROOT / "helm" / "entrasync"
 OPERATOR_NAMESPACE = "entrasync-system"
 DIRECTORY_NAMESPACE = "contoso-ad"
 CLOUD_NAMESPACE = "azure-emulator"
@@ -44,20 +45,23 @@ DEMO_TENANT: dict[str, Any] = {
 def bring_up() -> Kubectl:
     """A cluster with the operator installed from the images of this checkout."""
     cluster.install_packages()
-    _start_cluster()
-    for image in images.ALL.values():
-        images.load(image)
-    kubectl = Kubectl(program=cluster.binary("kubectl"), kubeconfig=cluster.kubeconfig_path())
+    kubectl = start_cluster()
     clean_stage(kubectl)
     install_operator(kubectl)
     return kubectl
 
 
-def _start_cluster() -> None:
-    """Starts the cluster from a process of its own: its daemons are to outlive their parent."""
+def start_cluster() -> Kubectl:
+    """A cluster with the images of this checkout.
+
+    It starts from a process of its own: its daemons are to outlive their parent.
+    """
     done = subprocess.run([sys.executable, "-m", "dev.cluster", "up"], check=False, cwd=ROOT)
     if done.returncode != 0:
         raise SetupError("The cluster did not come up; the lines above say why.")
+    for image in images.ALL.values():
+        images.load(image)
+    return Kubectl(program=cluster.binary("kubectl"), kubeconfig=cluster.kubeconfig_path())
 
 
 def clean_stage(kubectl: Kubectl) -> None:
@@ -70,12 +74,13 @@ def clean_stage(kubectl: Kubectl) -> None:
         kubectl.run("delete", "namespaces", *left, "--wait=true", "--timeout=100s")
 
 
-def install_operator(kubectl: Kubectl, *values: str) -> None:
+def install_operator(kubectl: Kubectl, *values: str, chart: Path = CHART) -> None:
     """Installs or upgrades the chart with the locally built image, and waits until it is Ready.
 
     Args:
         kubectl: for the cluster.
         values: of the chart that differ from its defaults, as `name=value`.
+        chart: folder or archive; this checkout's by default.
     """
     say("Installing the operator with Helm (usually 15 s)")
     command = [
@@ -83,7 +88,7 @@ def install_operator(kubectl: Kubectl, *values: str) -> None:
         "upgrade",
         "--install",
         "entrasync",
-        str(ROOT / "helm" / "entrasync"),
+        str(chart),
         "--namespace",
         OPERATOR_NAMESPACE,
         "--create-namespace",
@@ -119,8 +124,21 @@ def prepare(kubectl: Kubectl) -> None:
     wait_ready(kubectl, DIRECTORY_NAMESPACE, "dc1")
 
 
-def start_cloud(kubectl: Kubectl, authority: Authority, tenants: list[dict[str, Any]]) -> None:
-    """Starts the emulated Azure cloud with tenants as its configuration file writes them."""
+def start_cloud(
+    kubectl: Kubectl,
+    authority: Authority,
+    tenants: list[dict[str, Any]],
+    *,
+    outlives_pod: bool = False,
+) -> None:
+    """Starts the emulated Azure cloud.
+
+    Args:
+        kubectl: for the cluster.
+        authority: issues its certificate.
+        tenants: as its configuration file writes them.
+        outlives_pod: whether what they hold is kept when its pod goes.
+    """
     names = [CLOUD_HOST, f"{CLOUD_HOST}.cluster.local", "localhost", "127.0.0.1"]
     config = {
         "name": CLOUD_NAME,
@@ -141,18 +159,35 @@ def start_cloud(kubectl: Kubectl, authority: Authority, tenants: list[dict[str, 
             "metadata": {"name": "azure-config", "namespace": CLOUD_NAMESPACE},
             "data": {"config.yaml": yaml.safe_dump(config, sort_keys=False)},
         },
-        *_documents("azure.yaml"),
+        *_data("azure", CLOUD_NAMESPACE, outlives_pod=outlives_pod),
+        *_documents("azure.yaml", DATA=_volume("azure", outlives_pod=outlives_pod)),
     )
 
 
-def start_directory(kubectl: Kubectl, authority: Authority, name: str, size: str) -> str:
-    """Starts a domain controller of contoso.test, filled to a size; gives its host name."""
+def start_directory(
+    kubectl: Kubectl, authority: Authority, name: str, size: str, *, outlives_pod: bool = False
+) -> str:
+    """Starts a domain controller of contoso.test; gives its host name.
+
+    Args:
+        kubectl: for the cluster.
+        authority: issues its certificate.
+        name: of its Deployment and Service.
+        size: what it is filled with, of `dev.ad.company`.
+        outlives_pod: whether what changed in it is kept when its pod goes.
+    """
     host = f"{name}.{DIRECTORY_NAMESPACE}.svc"
     names = [host, f"{host}.cluster.local", "dc1.contoso.test"]
     kubectl.apply(
         namespace(DIRECTORY_NAMESPACE),
         _tls_secret(f"{name}-tls", DIRECTORY_NAMESPACE, authority, authority.issue(names)),
-        *_documents("active-directory.yaml", NAME=name, SIZE=size),
+        *_data(name, DIRECTORY_NAMESPACE, outlives_pod=outlives_pod),
+        *_documents(
+            "active-directory.yaml",
+            NAME=name,
+            SIZE=size,
+            DATA=_volume(name, outlives_pod=outlives_pod),
+        ),
     )
     return host
 
@@ -194,6 +229,27 @@ def _try(kubectl: Kubectl, *arguments: str) -> str:
 def namespace(name: str) -> dict[str, Any]:
     """A namespace."""
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
+def _volume(name: str, *, outlives_pod: bool) -> str:
+    """The volume of a pod's data, as YAML."""
+    claim = f"persistentVolumeClaim: {{claimName: {name}-data}}"
+    return claim if outlives_pod else "emptyDir: {}"
+
+
+def _data(name: str, namespace: str, *, outlives_pod: bool) -> list[dict[str, Any]]:
+    """The claim for data that outlive a pod."""
+    spec = {
+        "accessModes": ["ReadWriteOncePod"],
+        "resources": {"requests": {"storage": "1Gi"}},
+    }
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": f"{name}-data", "namespace": namespace},
+        "spec": spec,
+    }
+    return [claim] if outlives_pod else []
 
 
 def _tls_secret(name: str, namespace: str, authority: Authority, pair: KeyPair) -> dict[str, Any]:

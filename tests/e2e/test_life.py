@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,8 @@ import pytest
 
 from dev.demo import setup
 from dev.demo.setup import OPERATOR_NAMESPACE
-from tests.support.stage import NAME, Manifest, Place, Stage
+from entrasync.emulator.certificates import make_application_pair
+from tests.support.stage import CLIENT_ID, NAME, Manifest, Place, Stage
 
 pytestmark = pytest.mark.cluster
 
@@ -136,6 +138,18 @@ def test_credentials_are_rotated(place: Place) -> None:
     place.apply(place.whole()[1])
     place.ask("ad")
     place.until_ready("ad")
+
+    another = make_application_pair(CLIENT_ID, dt.datetime.now(dt.UTC))
+    place.apply(place.secret("contoso-app", tls__crt=another.certificate, tls__key=another.key))
+    place.ask("etenant")
+    told = place.until_ready("etenant", status="False", reason="CredentialsRejected")
+    assert "certificateSecretRef" in told["message"]
+
+    place.apply(place.application_secret("contoso-app"))
+    place.ask("etenant")
+    place.until_ready("etenant")
+    place.ask("dsync")
+    place.until_synchronized()
 
 
 def test_metrics_tell_how_the_sync_is(place: Place) -> None:

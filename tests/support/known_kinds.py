@@ -26,6 +26,7 @@ BUILT_IN: Final = frozenset(
         *("job", "jobs", "lease", "leases", "namespace", "networkpolicy", "node", "nodes"),
         *("pod", "pods", "pvc"),
         *("rolebinding", "secret", "secrets", "service", "serviceaccount"),
+        *("validatingadmissionpolicy", "validatingadmissionpolicybinding"),
     }
 )
 """Names of Kubernetes' own kinds that pages use."""
